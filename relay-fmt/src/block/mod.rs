@@ -2,3 +2,7 @@
 //!
 //! A block stands alone: it carries the sources, runs, callsites and span context that its rows use.
 //! Its [`Kind`] says how the rows lie in it, so that kinds can be added.
+
+mod buffer;
+
+pub use buffer::{RowBuffer, Rows};
