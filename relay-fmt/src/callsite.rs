@@ -19,13 +19,7 @@ pub enum Level {
 
 impl Level {
     /// All of them, the most urgent first.
-    pub const ALL: [Self; 5] = [
-        Self::Error,
-        Self::Warn,
-        Self::Info,
-        Self::Debug,
-        Self::Trace,
-    ];
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
 
     /// The level of this number.
     #[must_use]
@@ -57,12 +51,8 @@ impl std::str::FromStr for Level {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let found = Self::ALL
-            .into_iter()
-            .find(|l| l.as_str().eq_ignore_ascii_case(text));
-        found.ok_or(Error::new(
-            "a level is one of error, warn, info, debug, trace",
-        ))
+        let found = Self::ALL.into_iter().find(|l| l.as_str().eq_ignore_ascii_case(text));
+        found.ok_or(Error::new("a level is one of error, warn, info, debug, trace"))
     }
 }
 
@@ -137,21 +127,10 @@ const MAX_FIELDS: usize = 1024;
 impl Callsite {
     /// Appends the description.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let head = [
-            VERSION,
-            self.level as u8,
-            self.facade as u8,
-            self.layout as u8,
-        ];
+        let head = [VERSION, self.level as u8, self.facade as u8, self.layout as u8];
         out.extend_from_slice(&head);
         put_varint(out, u64::from(self.line));
-        for text in [
-            &self.target,
-            &self.module,
-            &self.file,
-            &self.name,
-            &self.template,
-        ] {
+        for text in [&self.target, &self.module, &self.file, &self.name, &self.template] {
             put_prefixed(out, text.as_bytes());
         }
         put_varint(out, self.fields.len() as u64);
@@ -190,27 +169,12 @@ impl Callsite {
             let tag = input.u8()?;
             let of = Type::from_u8(tag & 0x7f).ok_or(Error::new("a field has an unknown type"))?;
             let name = input.text()?.to_owned();
-            fields.push(Field {
-                name,
-                of,
-                argument_only: tag & 0x80 != 0,
-            });
+            fields.push(Field { name, of, argument_only: tag & 0x80 != 0 });
         }
         if !input.is_empty() {
             return Err(Error::new("a callsite has something left over"));
         }
-        Ok(Self {
-            level,
-            facade,
-            layout,
-            line,
-            target,
-            module,
-            file,
-            name,
-            template,
-            fields,
-        })
+        Ok(Self { level, facade, layout, line, target, module, file, name, template, fields })
     }
 
     /// The values of a record of this callsite.
@@ -218,12 +182,7 @@ impl Callsite {
     /// Ends with an error at the first value that does not parse.
     #[must_use]
     pub fn values<'a>(&'a self, payload: &'a [u8]) -> Values<'a> {
-        Values {
-            callsite: self,
-            input: Cursor::new(payload),
-            next: 0,
-            failed: false,
-        }
+        Values { callsite: self, input: Cursor::new(payload), next: 0, failed: false }
     }
 }
 
@@ -250,11 +209,7 @@ impl<'a> Values<'a> {
                 let value = Value::parse(&mut self.input, field.of)?;
                 let index = Some(self.next);
                 self.next += 1;
-                Ok(Some(FieldValue {
-                    index,
-                    name: Cow::Borrowed(&field.name),
-                    value,
-                }))
+                Ok(Some(FieldValue { index, name: Cow::Borrowed(&field.name), value }))
             }
             Layout::Sparse if self.input.is_empty() => Ok(None),
             Layout::Sparse => {
@@ -262,21 +217,13 @@ impl<'a> Values<'a> {
                 if index == NAMED {
                     let name = Cow::Borrowed(self.input.text()?);
                     let value = Value::parse_tagged(&mut self.input)?;
-                    return Ok(Some(FieldValue {
-                        index: None,
-                        name,
-                        value,
-                    }));
+                    return Ok(Some(FieldValue { index: None, name, value }));
                 }
                 let field = self.callsite.fields.get(usize::from(index));
                 let field = field.ok_or(Error::new("a record names a field that is none"))?;
                 let value = Value::parse_tagged(&mut self.input)?;
                 let name = Cow::Borrowed(field.name.as_str());
-                Ok(Some(FieldValue {
-                    index: Some(usize::from(index)),
-                    name,
-                    value,
-                }))
+                Ok(Some(FieldValue { index: Some(usize::from(index)), name, value }))
             }
         }
     }

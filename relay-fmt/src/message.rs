@@ -21,13 +21,7 @@ pub fn write_message(callsite: &Callsite, payload: &[u8], out: &mut Vec<u8>) -> 
         }
         return Ok(());
     }
-    out.extend_from_slice(
-        callsite
-            .template
-            .replace("{{", "{")
-            .replace("}}", "}")
-            .as_bytes(),
-    );
+    out.extend_from_slice(callsite.template.replace("{{", "{").replace("}}", "}").as_bytes());
     let _ = Value::None;
     Ok(())
 }

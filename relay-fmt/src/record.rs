@@ -175,11 +175,7 @@ impl<'a> Records<'a> {
     /// Walks `bytes`, whose records must carry the low bits of `generation`.
     #[must_use]
     pub const fn new(bytes: &'a [u8], generation: u64) -> Self {
-        Self {
-            bytes,
-            generation: generation as u8,
-            offset: 0,
-        }
+        Self { bytes, generation: generation as u8, offset: 0 }
     }
 
     /// Where the next record begins: what lies before has been returned.
@@ -202,13 +198,8 @@ impl<'a> Records<'a> {
         let kind = Kind::from_u8(header.kind).ok_or(Error::new("a record has an unknown kind"))?;
         let payload = input.bytes(len - HEADER_LEN)?;
         input.bytes(padded(len) - len)?;
-        let record = Record {
-            header,
-            kind,
-            payload,
-            offset: self.offset,
-            end: self.offset + padded(len),
-        };
+        let record =
+            Record { header, kind, payload, offset: self.offset, end: self.offset + padded(len) };
         self.offset = record.end;
         Ok(record)
     }
@@ -310,17 +301,10 @@ impl<'a> Fragment<'a> {
             .ok()
             .and_then(Kind::from_u8)
             .filter(|k| k.is_numbered() && *k != Kind::Fragment)
-            .ok_or(Error::new(
-                "a fragment is of a kind that is never fragmented",
-            ))?;
+            .ok_or(Error::new("a fragment is of a kind that is never fragmented"))?;
         let bytes = input.rest();
         match offset.checked_add(bytes.len() as u64) {
-            Some(end) if end <= total => Ok(Self {
-                total,
-                offset,
-                kind,
-                bytes,
-            }),
+            Some(end) if end <= total => Ok(Self { total, offset, kind, bytes }),
             _ => Err(Error::new("a fragment reaches past the record's end")),
         }
     }
@@ -363,17 +347,12 @@ pub fn put_callsite(out: &mut Vec<u8>, id: u32, description: &[u8]) {
 /// When the number is cut short or too large.
 pub fn split_callsite(payload: &[u8]) -> Result<(u32, &[u8])> {
     let mut input = Cursor::new(payload);
-    let id = u32::try_from(input.varint()?)
-        .ok()
-        .filter(|id| (1..=MAX_CALLSITE).contains(id));
-    Ok((
-        id.ok_or(Error::new("a callsite number is out of range"))?,
-        input.rest(),
-    ))
+    let id = u32::try_from(input.varint()?).ok().filter(|id| (1..=MAX_CALLSITE).contains(id));
+    Ok((id.ok_or(Error::new("a callsite number is out of range"))?, input.rest()))
 }
 
 const _: () = {
-    assert!(HEADER_LEN % ALIGN == 0);
+    assert!(HEADER_LEN.is_multiple_of(ALIGN));
     assert!(Header::word(MAX_LEN as u32, 0xff, Kind::Event, MAX_CALLSITE) == 0xffff_ff04_ffff_ffff);
 };
 
@@ -384,13 +363,8 @@ mod tests {
 
     fn put(out: &mut Vec<u8>, generation: u8, kind: Kind, payload: &[u8]) {
         let len = HEADER_LEN + payload.len();
-        let header = Header {
-            len: len as u32,
-            generation,
-            kind: kind as u8,
-            callsite: 7,
-            tick: 99,
-        };
+        let header =
+            Header { len: len as u32, generation, kind: kind as u8, callsite: 7, tick: 99 };
         out.extend_from_slice(&header.to_bytes());
         out.extend_from_slice(payload);
         out.resize(padded(out.len()), 0);
@@ -405,10 +379,7 @@ mod tests {
         put(&mut bytes, 2, Kind::Event, b"of an earlier life");
         let mut records = Records::new(&bytes, 256 + 3);
         let first = records.next().unwrap().unwrap();
-        assert_eq!(
-            (first.payload, first.header.callsite, first.header.tick),
-            (&b"one"[..], 7, 99)
-        );
+        assert_eq!((first.payload, first.header.callsite, first.header.tick), (&b"one"[..], 7, 99));
         assert!(records.next().unwrap().unwrap().payload.is_empty());
         assert!(records.next().unwrap().is_err());
         assert!(records.next().is_none());

@@ -26,9 +26,7 @@ impl std::str::FromStr for ChannelId {
         if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(bad);
         }
-        u128::from_str_radix(text, 16)
-            .map(|id| Self(id.to_be_bytes()))
-            .map_err(|_| bad)
+        u128::from_str_radix(text, 16).map(|id| Self(id.to_be_bytes())).map_err(|_| bad)
     }
 }
 

@@ -29,20 +29,14 @@ impl Anchor {
     /// When it is cut short.
     pub fn parse(tick: u64, payload: &[u8]) -> Result<Self> {
         let mut input = Cursor::new(payload);
-        Ok(Self {
-            tick,
-            mono_ns: input.u64()?,
-            real_ns: input.u64()?,
-        })
+        Ok(Self { tick, mono_ns: input.u64()?, real_ns: input.u64()? })
     }
 
     /// When `tick` was, in UTC nanoseconds.
     #[must_use]
     pub fn real_of(&self, tick: u64, rate: Rate) -> i64 {
         let distance = rate.nanos(tick.wrapping_sub(self.tick).cast_signed());
-        i64::try_from(self.real_ns)
-            .unwrap_or(i64::MAX)
-            .saturating_add(distance)
+        i64::try_from(self.real_ns).unwrap_or(i64::MAX).saturating_add(distance)
     }
 }
 
@@ -55,9 +49,7 @@ pub struct Rate {
 
 impl Rate {
     /// A tick is a nanosecond.
-    pub const NANOSECOND: Self = Self {
-        per_tick_q32: 1 << 32,
-    };
+    pub const NANOSECOND: Self = Self { per_tick_q32: 1 << 32 };
 
     /// The rate between two anchors; `None` when they are less than a microsecond apart or run
     /// against each other.
@@ -69,10 +61,7 @@ impl Rate {
             return None;
         }
         let q32 = (u128::from(nanos) << 32) / u128::from(ticks);
-        u64::try_from(q32)
-            .ok()
-            .filter(|q| *q > 0)
-            .map(|per_tick_q32| Self { per_tick_q32 })
+        u64::try_from(q32).ok().filter(|q| *q > 0).map(|per_tick_q32| Self { per_tick_q32 })
     }
 
     /// The nanoseconds in a number of ticks.
@@ -106,12 +95,7 @@ impl RateEstimate {
     /// Begins with what the channel's header says.
     #[must_use]
     pub const fn new(fallback: Rate) -> Self {
-        Self {
-            fallback,
-            first: None,
-            rate: fallback,
-            distance_ns: 0,
-        }
+        Self { fallback, first: None, rate: fallback, distance_ns: 0 }
     }
 
     /// Takes another anchor into account.
@@ -137,11 +121,7 @@ impl RateEstimate {
     /// The rate.
     #[must_use]
     pub const fn rate(&self) -> Rate {
-        if self.distance_ns == 0 {
-            self.fallback
-        } else {
-            self.rate
-        }
+        if self.distance_ns == 0 { self.fallback } else { self.rate }
     }
 }
 
@@ -152,19 +132,11 @@ mod tests {
 
     #[test]
     fn the_longest_distance_wins() {
-        let at = |tick, ns| Anchor {
-            tick,
-            mono_ns: ns,
-            real_ns: ns,
-        };
+        let at = |tick, ns| Anchor { tick, mono_ns: ns, real_ns: ns };
         let mut estimate = RateEstimate::new(Rate::NANOSECOND);
         estimate.see(at(0, 0));
         estimate.see(at(2_000, 1_000));
-        assert_eq!(
-            estimate.rate(),
-            Rate::NANOSECOND,
-            "too near to say anything"
-        );
+        assert_eq!(estimate.rate(), Rate::NANOSECOND, "too near to say anything");
         estimate.see(at(200_000_000, 100_000_000));
         assert_eq!(estimate.rate().per_tick_q32, 1 << 31);
     }

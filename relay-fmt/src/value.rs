@@ -214,14 +214,8 @@ fn nested<'a>(input: &mut Cursor<'a>, count: u32, named: bool, depth: u32) -> Re
         }
         Value::tagged_at(input, depth + 1)?;
     }
-    let bytes = start
-        .get(..start.len() - input.rest().len())
-        .unwrap_or_default();
-    Ok(Nested {
-        count,
-        named,
-        bytes,
-    })
+    let bytes = start.get(..start.len() - input.rest().len()).unwrap_or_default();
+    Ok(Nested { count, named, bytes })
 }
 
 impl<'a> Value<'a> {
@@ -235,11 +229,7 @@ impl<'a> Value<'a> {
 
     fn tagged_at(input: &mut Cursor<'a>, depth: u32) -> Result<Self> {
         let of = Type::from_u8(input.u8()?).filter(|t| *t != Type::Tagged);
-        Self::at(
-            input,
-            of.ok_or(Error::new("a value has an unknown type"))?,
-            depth,
-        )
+        Self::at(input, of.ok_or(Error::new("a value has an unknown type"))?, depth)
     }
 
     /// Reads a value of a declared type.
@@ -333,10 +323,7 @@ impl<'a> Value<'a> {
 
 /// Appends a tagged string.
 pub fn put_str(out: &mut Vec<u8>, of: Type, bytes: &[u8]) {
-    debug_assert!(
-        matches!(of, Type::Str | Type::Bytes | Type::Text),
-        "{of:?} has no bytes"
-    );
+    debug_assert!(matches!(of, Type::Str | Type::Bytes | Type::Text), "{of:?} has no bytes");
     out.push(of as u8);
     out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend_from_slice(bytes.get(..u32::MAX as usize).unwrap_or(bytes));

@@ -1,1 +1,3 @@
 //! The backend.
+
+pub mod channel;

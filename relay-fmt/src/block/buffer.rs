@@ -68,14 +68,9 @@ impl RowBuffer {
     /// The payload of row `i`; empty when there is no such row.
     #[must_use]
     pub fn payload_of(&self, i: usize) -> &[u8] {
-        let start = i
-            .checked_sub(1)
-            .and_then(|before| self.end.get(before))
-            .copied();
+        let start = i.checked_sub(1).and_then(|before| self.end.get(before)).copied();
         let end = self.end.get(i).copied().unwrap_or_default();
-        self.payload
-            .get(start.unwrap_or_default()..end)
-            .unwrap_or_default()
+        self.payload.get(start.unwrap_or_default()..end).unwrap_or_default()
     }
 
     /// Empties the buffer and keeps its memory.
@@ -96,11 +91,7 @@ impl RowBuffer {
     /// Walks the rows, with the numbers and sort times that follow from their runs.
     #[must_use]
     pub fn rows(&self) -> Rows<'_> {
-        Rows {
-            buffer: self,
-            next: 0,
-            seen: vec![(0, i64::MIN); self.runs.len()],
-        }
+        Rows { buffer: self, next: 0, seen: vec![(0, i64::MIN); self.runs.len()] }
     }
 }
 
@@ -125,10 +116,8 @@ impl<'a> Iterator for Rows<'a> {
         let number = run.first_number.wrapping_add(seen.0);
         *seen = (seen.0 + 1, seen.1.max(time_ns).max(run.floor_ns));
         self.next += 1;
-        let callsite = b
-            .callsite
-            .get(i)
-            .and_then(|c| b.callsites.get((*c as usize).checked_sub(1)?));
+        let callsite =
+            b.callsite.get(i).and_then(|c| b.callsites.get((*c as usize).checked_sub(1)?));
         Some(Row {
             run: run_index,
             number,

@@ -1,0 +1,131 @@
+//! How a channel's file comes to be: at no moment does a live channel look dead.
+//!
+//! O_TMPFILE (it has no name yet) → flock → allocate → map → header → not for forked children →
+//! only now a name in `live/`. The lock belongs to the open file description, and that lives as long
+//! as the mapping: the descriptor is closed, and the lock goes when the address space goes, however
+//! that happens. A second descriptor, never locked, is for growing.
+
+use super::error::CreateError;
+use super::layout::{HEADER_BYTES, IDENTITY_BYTES, Identity, sub_buffer_offset};
+use super::map::Mapping;
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::path::Path;
+
+/// A channel's file, born.
+#[derive(Debug)]
+pub(crate) struct Born {
+    pub(crate) map: Mapping,
+    /// For growing; never locked.
+    pub(crate) grow: OwnedFd,
+    /// The live directory.
+    pub(crate) dir: OwnedFd,
+}
+
+fn system(dir: &Path, what: &'static str) -> impl FnOnce(Errno) -> CreateError {
+    move |errno| CreateError::System { what, dir: dir.display().to_string(), errno }
+}
+
+/// Opens the live directory, and makes it where it is missing: for its owner alone unless `mode`
+/// says otherwise.
+pub(crate) fn open_dir(dir: &Path, mode: u32) -> Result<OwnedFd, CreateError> {
+    use std::os::unix::fs::DirBuilderExt;
+    // A directory that can be read by a group can be searched by it.
+    let dir_mode = mode | (mode & 0o444) >> 2;
+    if !dir.is_dir() {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(dir_mode).create(dir);
+        made.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
+            .map_err(system(dir, "make the directory"))?;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, dir, flags, Mode::empty()).map_err(system(dir, "open the directory"))
+}
+
+/// Bytes that are free for this user in the directory's file system.
+pub(crate) fn free_bytes(dir: &OwnedFd) -> u64 {
+    rustix::fs::fstatvfs(dir).map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize))
+}
+
+/// Allocates blocks, so that touching them can never be a SIGBUS. Asks the file size limit first:
+/// going past that is a deadly signal, not an error.
+pub(crate) fn allocate(fd: &OwnedFd, offset: u64, len: u64) -> Result<(), Errno> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if limit.is_some_and(|most| offset.saturating_add(len) > most) {
+        return Err(Errno::FBIG);
+    }
+    loop {
+        match rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, len) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Makes the file of `identity` in `dir`.
+pub(crate) fn bear(
+    dir_path: &Path,
+    dir: OwnedFd,
+    identity: &Identity,
+    mode: u32,
+) -> Result<Born, CreateError> {
+    let because = |what| system(dir_path, what);
+    let (first, temporary) = unnamed(&dir, identity, mode).map_err(because("create a file"))?;
+    let fitted = mode != 0o600;
+    if fitted {
+        rustix::fs::fchmod(&first, Mode::from_raw_mode(mode)).map_err(because("set the mode"))?;
+    }
+    rustix::fs::flock(&first, FlockOperation::NonBlockingLockExclusive)
+        .map_err(because("lock a file"))?;
+    let count = identity.initial / u64::from(identity.sub_buffer);
+    let bytes = sub_buffer_offset(0, identity.sub_buffer) + count * u64::from(identity.sub_buffer);
+    allocate(&first, 0, bytes).map_err(|errno| match errno {
+        Errno::NOSPC | Errno::DQUOT => CreateError::NoSpace {
+            needed: bytes,
+            free: free_bytes(&dir),
+            dir: dir_path.display().to_string(),
+        },
+        errno => because("allocate a file")(errno),
+    })?;
+    let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&first));
+    let grow = rustix::fs::open(again.as_str(), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(because("open a file again through /proc"))?;
+    let file = File::from(first);
+    let map = Mapping::reserve(&file, bytes as usize + HEADER_BYTES)
+        .map_err(|e| because("map a file")(Errno::from_io_error(&e).unwrap_or(Errno::NOMEM)))?;
+    let header: [u8; IDENTITY_BYTES] = identity.encode();
+    map.write(0, &header);
+    map.dont_fork().map_err(|e| {
+        because("keep a file from children")(Errno::from_io_error(&e).unwrap_or(Errno::INVAL))
+    })?;
+    let name = identity.file_name();
+    match temporary {
+        Some(hidden) => rustix::fs::renameat(&dir, hidden.as_str(), &dir, name.as_str()),
+        None => {
+            rustix::fs::linkat(CWD, again.as_str(), &dir, name.as_str(), AtFlags::SYMLINK_FOLLOW)
+        }
+    }
+    .map_err(because("name a file"))?;
+    Ok(Born { map, grow, dir })
+}
+
+/// A file without a name; where the file system has no such thing, one with a hidden name that the
+/// collector does not look at.
+fn unnamed(
+    dir: &OwnedFd,
+    identity: &Identity,
+    mode: u32,
+) -> Result<(OwnedFd, Option<String>), Errno> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(mode);
+    match rustix::fs::openat(dir, ".", flags | OFlags::TMPFILE, mode) {
+        Ok(fd) => Ok((fd, None)),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
+            let hidden = format!(".{}", identity.file_name());
+            let new = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+            rustix::fs::openat(dir, hidden.as_str(), new, mode).map(|fd| (fd, Some(hidden)))
+        }
+        Err(errno) => Err(errno),
+    }
+}

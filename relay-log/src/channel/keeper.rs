@@ -1,0 +1,145 @@
+//! The keeper: a helper thread that allocates ahead of need, gives back what is idle, and carries
+//! out resize requests.
+//!
+//! It only accelerates: everything it does a log call can do itself, and does in forked children, in
+//! a dying process, or where threads cannot be started. It blocks all signals and never logs through
+//! a path that could wait.
+
+use super::layout::header;
+use super::os;
+use super::shared::Channel;
+use super::sync::Ordering::Relaxed;
+use super::tick;
+use relay_fmt::time::Rate;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// Is told when the allocated size has settled after a change: channel, bytes before, bytes now.
+pub(crate) type OnChange = fn(&Channel, u64, u64);
+
+/// While there is traffic it looks this often.
+const TICK: Duration = Duration::from_millis(1);
+/// Without traffic it looks this often: only for resize requests, which do not wake it.
+const IDLE: Duration = Duration::from_secs(1);
+/// So many ticks without a closed sub-buffer are idleness: then the tail is given back.
+const IDLE_TICKS: u32 = 1_000;
+/// The most that it gives back in one tick.
+const SHRINK_AT_ONCE: u32 = 64;
+
+/// Starts the keeper of a channel, unless its configuration says otherwise. When no thread can be
+/// started, there is none.
+pub(crate) fn start(channel: &Arc<Channel>, on_change: Option<OnChange>) {
+    if !channel.config.keeper {
+        return;
+    }
+    let mut keeper = Keeper {
+        channel: Arc::downgrade(channel),
+        word: Arc::clone(&channel.keeper_word),
+        on_change,
+        closings: 0,
+        quiet: 0,
+        resizes: 0,
+        told: channel.allocated_bytes(),
+        next_rate_ns: 100_000_000,
+    };
+    let _ = os::with_signals_blocked(|| {
+        let thread = std::thread::Builder::new().name("relay-keeper".into());
+        thread.stack_size(256 << 10).spawn(move || keeper.run())
+    });
+}
+
+struct Keeper {
+    channel: Weak<Channel>,
+    /// 1 while the keeper sleeps; a lease makes it 0 and wakes it, the end of the channel makes it 2.
+    word: Arc<AtomicU32>,
+    on_change: Option<OnChange>,
+    closings: u64,
+    /// Ticks without a closed sub-buffer.
+    quiet: u32,
+    resizes: u64,
+    /// The allocated size that was told last.
+    told: u64,
+    next_rate_ns: u64,
+}
+
+impl Keeper {
+    fn run(&mut self) {
+        super::thread::never_wait();
+        loop {
+            let Some(channel) = self.channel.upgrade() else {
+                return;
+            };
+            if channel.epoch != os::epoch() {
+                return;
+            }
+            let busy = self.tend(&channel);
+            drop(channel);
+            if busy {
+                std::thread::sleep(TICK);
+            } else if self.word.compare_exchange(0, 1, Relaxed, Relaxed).is_ok() {
+                os::futex_wait(&self.word, 1, IDLE);
+                let _ = self.word.compare_exchange(1, 0, Relaxed, Relaxed);
+            }
+        }
+    }
+
+    /// One look. Returns whether there is reason to look again soon.
+    fn tend(&mut self, channel: &Channel) -> bool {
+        if channel.reclaim(u32::MAX) > 0 {
+            channel.handed_back();
+        }
+        let closings = channel.slots.closings();
+        let closed = closings - self.closings;
+        self.closings = closings;
+        self.quiet = if closed > 0 { 0 } else { self.quiet.saturating_add(1) };
+        self.requests(channel);
+        self.measure_rate(channel);
+        // Enough for two ticks at the rate of the last one.
+        let spare = u32::try_from(closed.saturating_mul(2)).unwrap_or(64).clamp(2, 64);
+        let mut grown = false;
+        while channel.may_grow() && channel.slots.free_up_to(spare) < spare && channel.grow_ahead()
+        {
+            grown = true;
+        }
+        let shrunk = self.quiet > IDLE_TICKS && {
+            let give = |_: &u32| channel.shrink(channel.keep());
+            (0..SHRINK_AT_ONCE).take_while(give).count() > 0
+        };
+        if !grown && !shrunk {
+            self.tell(channel);
+        }
+        self.quiet <= IDLE_TICKS + 2 || shrunk || grown
+    }
+
+    fn requests(&mut self, channel: &Channel) {
+        let asked = channel.map.u64(header::RESIZE_COUNT).load(Relaxed);
+        if asked != self.resizes {
+            self.resizes = asked;
+            channel.resize(channel.map.u64(header::RESIZE).load(Relaxed));
+        }
+    }
+
+    /// The longer the channel lives, the better its rate: measured again whenever the distance has
+    /// grown tenfold.
+    fn measure_rate(&mut self, channel: &Channel) {
+        let opened = channel.identity.opened;
+        if tick::mono_ns().saturating_sub(opened.mono_ns) < self.next_rate_ns {
+            return;
+        }
+        self.next_rate_ns = self.next_rate_ns.saturating_mul(10);
+        if let Some(rate) = Rate::between(opened, tick::anchor(channel.ticks())) {
+            channel.store(header::RATE, rate.per_tick_q32);
+        }
+    }
+
+    fn tell(&mut self, channel: &Channel) {
+        let now = channel.allocated_bytes();
+        if now != self.told {
+            if let Some(on_change) = self.on_change {
+                on_change(channel, self.told, now);
+            }
+            self.told = now;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The few things of the operating system that no safe library offers.
+
+use super::sync::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicPtr, AtomicU32};
+use std::time::Duration;
+
+/// Waits until `word` no longer holds `value`, somebody wakes, a signal comes, or time is up.
+///
+/// The word may be shared between processes: the wait is never FUTEX_PRIVATE, which would not hear
+/// the collector.
+pub(crate) fn futex_wait(word: &AtomicU32, value: u32, at_most: Duration) {
+    let timeout = libc::timespec {
+        tv_sec: at_most.as_secs().min(3600) as libc::time_t,
+        tv_nsec: at_most.subsec_nanos().into(),
+    };
+    // SAFETY: `word` lives while it is borrowed, `timeout` during the call; the kernel reads both.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, &raw const timeout);
+    }
+}
+
+/// Wakes up to `count` waiters of the futex at `address`.
+///
+/// Only the address matters: the kernel looks up who waits there and reads nothing.
+pub(crate) fn futex_wake(address: *const u32, count: u32) {
+    // SAFETY: an address that is not mapped is answered with EFAULT.
+    unsafe {
+        libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAKE, count);
+    }
+}
+
+/// A word that the kernel sets to 0 in every child that gets a copy of this memory.
+static FORK_WORD: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+/// The value that the word has in this process.
+static EPOCH: AtomicU32 = AtomicU32::new(1);
+
+/// Before there is a word, everything is the first process.
+static NO_WORD: AtomicU32 = AtomicU32::new(1);
+
+/// Which process this is in a line of forks; 0 in a child that has not said [`new_epoch`] yet.
+#[inline(always)]
+pub(crate) fn epoch() -> u32 {
+    let word = FORK_WORD.load(Relaxed);
+    if word.is_null() {
+        return NO_WORD.load(Relaxed);
+    }
+    // SAFETY: the word is mapped for as long as the process lives, in children too.
+    unsafe { &*word }.load(Relaxed)
+}
+
+/// Sets up the word. Without it (a kernel before 4.14) forks are not seen.
+pub(crate) fn watch_forks() {
+    if !FORK_WORD.load(Acquire).is_null() {
+        return;
+    }
+    let Ok(map) = memmap2::MmapOptions::new().len(4096).map_anon() else {
+        return;
+    };
+    let map = std::mem::ManuallyDrop::new(map);
+    let at = map.as_ptr().cast_mut();
+    // SAFETY: the page is this function's own and stays mapped: it is never unmapped.
+    if unsafe { libc::madvise(at.cast(), 4096, libc::MADV_WIPEONFORK) } != 0 {
+        return;
+    }
+    let word = at.cast::<AtomicU32>();
+    // SAFETY: the page is mapped, writable, aligned and zeroed, which is a valid AtomicU32.
+    unsafe { &*word }.store(EPOCH.load(Relaxed), Relaxed);
+    // Two threads may race here: the loser's page is a page wasted.
+    let _ = FORK_WORD.compare_exchange(std::ptr::null_mut(), word, Release, Relaxed);
+}
+
+/// Says in a forked child that it knows what it is. Returns the new epoch.
+pub(crate) fn new_epoch() -> u32 {
+    let epoch = EPOCH.fetch_add(1, Relaxed) + 1;
+    let word = FORK_WORD.load(Relaxed);
+    if !word.is_null() {
+        // SAFETY: as in `epoch`.
+        unsafe { &*word }.store(epoch, Relaxed);
+    }
+    epoch
+}
+
+/// Runs `f` with all signals blocked in this thread, so that a thread that it starts has them
+/// blocked from its first instruction to its last.
+pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
+    // SAFETY: a sigset is plain memory, and zero is a value of it.
+    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+    let mut before = all;
+    // SAFETY: `all` is a valid sigset.
+    unsafe { libc::sigfillset(&raw mut all) };
+    // SAFETY: both sets are valid and outlive the call.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, &raw mut before) };
+    let result = f();
+    // SAFETY: `before` was filled in above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    result
+}
+
+/// Has `f` run when the process ends by `exit` or by returning from `main`.
+pub(crate) fn at_exit(f: extern "C" fn()) {
+    // SAFETY: `f` is a function of the program's own, there for as long as it runs.
+    unsafe { libc::atexit(f) };
+}
+
+/// The kernel's id of this thread.
+pub(crate) fn tid() -> u32 {
+    rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()
+}
+
+/// The thread's name as the kernel has it: at most 15 bytes, needs no memory, works in a signal
+/// handler and in a dying thread.
+pub(crate) fn thread_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    // SAFETY: PR_GET_NAME writes at most 16 bytes, the length of the buffer.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    name
+}

@@ -1,0 +1,388 @@
+//! The reading half: another process's bytes are an allegation.
+//!
+//! MUST: nothing here dereferences channel memory. Everything is read with pread into private memory
+//! and parsed there; the collector's few words are written with pwrite. One page is mapped, without
+//! ever being looked at: its address is where blocked writers are woken.
+
+use super::error::OpenError;
+use super::layout::{
+    Counter, HEADER_BYTES, IDENTITY_BYTES, Identity, SUB_HEADER_BYTES, State, generation, header,
+    low, sub, sub_buffer_offset,
+};
+use super::os;
+use memmap2::{MmapOptions, MmapRaw};
+use relay_fmt::time::Rate;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// A sub-buffer as it was a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sub {
+    /// Which one.
+    pub index: u32,
+    /// What its state word says, with the generation there; `None` for a hole or an unknown state.
+    pub state: Option<(u64, State)>,
+    /// The generation that `committed` and the lease slot agree on.
+    pub generation: u64,
+    /// Bytes committed.
+    pub committed: u32,
+    /// The generation whose every byte is in an archive.
+    pub archived: u64,
+    /// Numbered records in earlier generations of this sub-buffer.
+    pub prior: u64,
+    /// The tick when this generation was opened.
+    pub opened: u64,
+}
+
+impl Sub {
+    /// Whether the generation is complete: nothing will be added to it.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.state == Some((self.generation, State::Ready))
+    }
+
+    /// Whether it holds descriptions of callsites.
+    #[must_use]
+    pub fn is_meta(&self) -> bool {
+        matches!(self.state, Some((_, State::Meta)))
+    }
+}
+
+/// Bytes of one generation of one sub-buffer, copied out and checked to be of that generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Data {
+    /// Where they begin in the sub-buffer's records.
+    pub from: u32,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What a channel's header page says that changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Bytes that may wait for the collector.
+    pub cap: u64,
+    /// Nanoseconds a tick.
+    pub rate: Rate,
+    /// How many threads wait.
+    pub waiters: u32,
+    /// Whether the process has said that it ends in order.
+    pub closed: bool,
+    /// The counters, by [`Counter`].
+    pub counters: [u64; Counter::COUNT],
+    /// Length of the file in bytes.
+    pub length: u64,
+    /// Bytes that the file system has allocated for it.
+    pub allocated: u64,
+    /// Names that it has; 0 when somebody has removed it.
+    pub links: u64,
+}
+
+/// A channel opened for reading, by the collector or by a reader that only looks.
+#[derive(Debug)]
+pub struct ChannelReader {
+    fd: OwnedFd,
+    identity: Identity,
+    writable: bool,
+    /// Only its address is used.
+    futex_page: Option<MmapRaw>,
+}
+
+fn system(what: &'static str) -> impl Fn(Errno) -> OpenError {
+    move |errno| OpenError::System { what, errno }
+}
+
+fn pread_exact(fd: &OwnedFd, buf: &mut [u8], offset: u64) -> Result<(), Errno> {
+    let mut done = 0;
+    while done < buf.len() {
+        match rustix::io::pread(fd, &mut buf[done..], offset + done as u64) {
+            Ok(0) => return Err(Errno::NODATA),
+            Ok(n) => done += n,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+fn word_at(bytes: &[u8], offset: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[offset..offset + 8]);
+    u64::from_le_bytes(word)
+}
+
+impl ChannelReader {
+    /// Opens the file `name` beneath the directory `dir`.
+    ///
+    /// `uid` is another user whose channels are trusted besides one's own.
+    ///
+    /// # Errors
+    /// When it is not a regular file of the right owner with one name, or not a channel whose header
+    /// fits its file name.
+    pub fn open(dir: &Path, name: &OsStr, uid: Option<u32>) -> Result<Self, OpenError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir =
+            rustix::fs::open(dir, flags, Mode::empty()).map_err(system("open its directory"))?;
+        Self::open_at(dir, name, uid)
+    }
+
+    /// As [`ChannelReader::open`], beneath an open directory.
+    ///
+    /// # Errors
+    /// As [`ChannelReader::open`].
+    pub fn open_at(dir: impl AsFd, name: &OsStr, uid: Option<u32>) -> Result<Self, OpenError> {
+        // Without NONBLOCK a FIFO would hang the collector.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let open = |access| rustix::fs::openat(&dir, name, flags | access, Mode::empty());
+        let (fd, writable) = match open(OFlags::RDWR) {
+            Ok(fd) => (fd, true),
+            Err(Errno::ACCESS | Errno::ROFS | Errno::PERM) => {
+                (open(OFlags::RDONLY).map_err(system("open it"))?, false)
+            }
+            Err(Errno::LOOP) => return Err(OpenError::Refused("it is a symbolic link")),
+            Err(Errno::ISDIR) => return Err(OpenError::Refused("it is a directory")),
+            Err(Errno::NXIO) => return Err(OpenError::Refused("it is no regular file")),
+            Err(errno) => return Err(system("open it")(errno)),
+        };
+        let stat = rustix::fs::fstat(&fd).map_err(system("look at it"))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(OpenError::Refused("it is no regular file"));
+        }
+        let own = rustix::process::geteuid().as_raw();
+        if stat.st_uid != own && Some(stat.st_uid) != uid {
+            return Err(OpenError::Refused("it belongs to another user (--allow-uid)"));
+        }
+        if stat.st_nlink > 1 {
+            return Err(OpenError::Refused("it has more than one name"));
+        }
+        let mut page = [0; IDENTITY_BYTES];
+        pread_exact(&fd, &mut page, 0).map_err(|errno| match errno {
+            Errno::NODATA => OpenError::NotAChannel("it is shorter than a channel's header"),
+            errno => system("read it")(errno),
+        })?;
+        let identity = Identity::decode(&page)?;
+        if OsStr::new(&identity.file_name()) != name {
+            return Err(OpenError::Damaged("its header belongs to another file name"));
+        }
+        let file = std::fs::File::from(fd);
+        let futex_page = MmapOptions::new().len(HEADER_BYTES).map_raw_read_only(&file).ok();
+        Ok(Self { fd: file.into(), identity, writable, futex_page })
+    }
+
+    /// What the channel says of itself.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Whether this reader may write the collector's words.
+    #[must_use]
+    pub const fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Whether the process that writes the channel still has it mapped.
+    ///
+    /// # Errors
+    /// When the kernel cannot say.
+    pub fn is_alive(&self) -> Result<bool, Errno> {
+        match rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {
+                rustix::fs::flock(&self.fd, FlockOperation::Unlock)?;
+                Ok(false)
+            }
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// What the header page says now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn status(&self) -> Result<Status, Errno> {
+        let mut page = [0; HEADER_BYTES];
+        pread_exact(&self.fd, &mut page, 0)?;
+        let stat = rustix::fs::fstat(&self.fd)?;
+        let mut counters = [0; Counter::COUNT];
+        for (i, counter) in counters.iter_mut().enumerate() {
+            *counter = word_at(&page, header::COUNTERS + 8 * i);
+        }
+        Ok(Status {
+            cap: word_at(&page, header::CAP),
+            rate: Rate { per_tick_q32: word_at(&page, header::RATE) },
+            waiters: (word_at(&page, header::FREED) >> 32) as u32,
+            closed: word_at(&page, header::CLOSED) == 1,
+            counters,
+            length: stat.st_size.max(0) as u64,
+            allocated: stat.st_blocks.max(0) as u64 * 512,
+            links: stat.st_nlink,
+        })
+    }
+
+    /// How many sub-buffers the file has room for: what lies beyond was never used.
+    fn sub_buffers(&self) -> Result<u32, Errno> {
+        let length = rustix::fs::fstat(&self.fd)?.st_size.max(0) as u64;
+        let size = u64::from(self.identity.sub_buffer);
+        let count = length.saturating_sub(HEADER_BYTES as u64) / size;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX).min((64u64 << 30).div_ceil(size) as u32))
+    }
+
+    /// Looks at every sub-buffer that holds or held something.
+    ///
+    /// What is in the middle of being opened is left out; it has nothing new yet that counts.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn scan(&self) -> Result<Vec<Sub>, Errno> {
+        let mut subs = Vec::new();
+        for index in 0..self.sub_buffers()? {
+            if let Some(sub) = self.look(index)? {
+                subs.push(sub);
+            }
+        }
+        Ok(subs)
+    }
+
+    /// Looks at one sub-buffer; `None` when it holds nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn look(&self, index: u32) -> Result<Option<Sub>, Errno> {
+        let offset = sub_buffer_offset(index, self.identity.sub_buffer);
+        let mut head = [0; SUB_HEADER_BYTES];
+        pread_exact(&self.fd, &mut head, offset)?;
+        let mut committed = word_at(&head, sub::COMMITTED);
+        if committed == 0 {
+            return Ok(None);
+        }
+        // read:A, pairs with commit:A. A word that was torn by the kernel's copy is not read twice.
+        loop {
+            let mut again = [0; 8];
+            pread_exact(&self.fd, &mut again, offset + sub::COMMITTED as u64)?;
+            let again = u64::from_le_bytes(again);
+            if again == committed {
+                break;
+            }
+            committed = again;
+            pread_exact(&self.fd, &mut head, offset)?;
+        }
+        let of = generation(committed);
+        let slot = sub::slot(of);
+        // read:B: the slot of a generation is whole once `committed` shows the generation.
+        let room = self.identity.sub_buffer - SUB_HEADER_BYTES as u32;
+        if word_at(&head, slot) != of || low(committed) > room {
+            return Ok(None);
+        }
+        let state = word_at(&head, sub::STATE);
+        let known = u8::try_from(low(state)).ok().and_then(State::from_u8);
+        Ok(Some(Sub {
+            index,
+            state: known.map(|known| (generation(state), known)),
+            generation: of,
+            committed: low(committed),
+            archived: word_at(&head, sub::ARCHIVED),
+            prior: word_at(&head, slot + 8),
+            opened: word_at(&head, slot + 16),
+        }))
+    }
+
+    /// Copies the committed bytes of a sub-buffer out, from byte `from` on.
+    ///
+    /// `None` when the sub-buffer went on to another generation meanwhile: then what was read is
+    /// void.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(&self, of: &Sub, from: u32) -> Result<Option<Data>, Errno> {
+        let Some(len) = of.committed.checked_sub(from) else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0; len as usize];
+        let intact = self.read_into(of, from, &mut bytes)?;
+        Ok(intact.then_some(Data { from, bytes }))
+    }
+
+    /// As [`ChannelReader::read`], into memory of the caller's; it is filled wholly. Returns whether
+    /// what was read counts.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_into(&self, of: &Sub, from: u32, buf: &mut [u8]) -> Result<bool, Errno> {
+        let offset = sub_buffer_offset(of.index, self.identity.sub_buffer);
+        let start = offset + SUB_HEADER_BYTES as u64 + u64::from(from);
+        std::sync::atomic::fence(super::sync::Ordering::Acquire);
+        pread_exact(&self.fd, buf, start)?;
+        std::sync::atomic::fence(super::sync::Ordering::Acquire);
+        let mut again = [0; 8];
+        pread_exact(&self.fd, &mut again, offset + sub::COMMITTED as u64)?;
+        Ok(generation(u64::from_le_bytes(again)) == of.generation)
+    }
+
+    fn put(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let mut done = 0;
+        while done < bytes.len() {
+            match rustix::io::pwrite(&self.fd, &bytes[done..], offset + done as u64) {
+                Ok(0) => return Err(Errno::NOSPC),
+                Ok(n) => done += n,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a sub-buffer back: every byte of this generation is in an archive.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn hand_back(&self, of: &Sub) -> Result<(), Errno> {
+        // archive:A, pairs with read:C in the writer.
+        let offset = sub_buffer_offset(of.index, self.identity.sub_buffer) + sub::ARCHIVED as u64;
+        self.put(offset, &of.generation.to_le_bytes())
+    }
+
+    /// Wakes the threads that wait for sub-buffers, if any.
+    ///
+    /// # Errors
+    /// When the header page cannot be read or written.
+    pub fn wake_writers(&self) -> Result<(), Errno> {
+        let mut words = [0; 8];
+        pread_exact(&self.fd, &mut words, header::FREED as u64)?;
+        let words = u64::from_le_bytes(words);
+        if words >> 32 == 0 {
+            return Ok(());
+        }
+        // A waiter that has read the old value and does not sleep yet will not fall asleep.
+        let freed = (words as u32).wrapping_add(1);
+        self.put(header::FREED as u64, &freed.to_le_bytes())?;
+        if let Some(page) = &self.futex_page {
+            os::futex_wake(page.as_ptr().wrapping_add(header::FREED).cast(), u32::MAX >> 1);
+        }
+        Ok(())
+    }
+
+    /// Says whether the collector sleeps and wants to be woken by the next record: the writer then
+    /// changes the file's times, which a watch on the directory reports as changed attributes.
+    ///
+    /// # Errors
+    /// When the header page cannot be written.
+    pub fn set_asleep(&self, asleep: bool) -> Result<(), Errno> {
+        self.put(header::ASLEEP as u64, &u32::from(asleep).to_le_bytes())
+    }
+
+    /// Asks the program to keep `bytes` allocated, and to let at least as many wait.
+    ///
+    /// # Errors
+    /// When the header page cannot be written.
+    pub fn request_resize(&self, bytes: u64) -> Result<(), Errno> {
+        let mut count = [0; 8];
+        pread_exact(&self.fd, &mut count, header::RESIZE_COUNT as u64)?;
+        self.put(header::RESIZE as u64, &bytes.to_le_bytes())?;
+        let count = u64::from_le_bytes(count).wrapping_add(1);
+        self.put(header::RESIZE_COUNT as u64, &count.to_le_bytes())
+    }
+}

@@ -1,0 +1,395 @@
+//! Who may use which sub-buffer: the writer's own table, in its private memory.
+//!
+//! The file only publishes what is decided here, so nothing that another process scribbles into it
+//! can make two threads own one sub-buffer. Each entry is one word, generation and status, and moves
+//! by compare-and-swap:
+//!
+//! ```text
+//!          begin_growth           grown            lease
+//! Absent ---------------> Growing ------> Free(g) -------> Leased(g+1)
+//!   ^  ^                     |             ^  |              |      |
+//!   |  +---------------------+             |  | retire       | close| park
+//!   |        not_grown            reclaim  |  v              v      v
+//!   +----- Retiring <----------------------|--+          Ready(g+1) Parked(g+1)
+//!           retired                        |                 |      |  unpark: Leased(g+1)
+//!                                          +-----------------+
+//! ```
+//!
+//! `reclaim` happens when the collector has put the generation into an archive. A sub-buffer with
+//! callsite descriptions is leased and never closed. `retire` remembers the generation in
+//! `generation_floor`, so that a sub-buffer that comes back after its blocks were punched out never
+//! repeats one.
+//!
+//! Source of the idea: generations as in printk's ring buffer and in systems with tagged pointers;
+//! here they also make a position in the channel unique for ever.
+
+use super::sync::{AtomicU32, AtomicU64, Ordering::*};
+
+/// Status of an entry, in the low byte of its word; the generation stands above it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Status {
+    Absent = 0,
+    Growing = 1,
+    Free = 2,
+    Leased = 3,
+    Ready = 4,
+    Parked = 5,
+    Retiring = 6,
+}
+
+const fn word(generation: u64, status: Status) -> u64 {
+    generation << 8 | status as u64
+}
+
+const fn is(word: u64, status: Status) -> bool {
+    word & 0xff == status as u64
+}
+
+const fn generation(word: u64) -> u64 {
+    word >> 8
+}
+
+/// One sub-buffer. All zero is [`Status::Absent`].
+#[derive(Debug)]
+pub(crate) struct Slot {
+    word: AtomicU64,
+    /// Numbered records in all generations, but those of who holds it now.
+    records: AtomicU64,
+    /// When it was closed, in the order of all closings.
+    order: AtomicU64,
+}
+
+#[cfg(loom)]
+impl Default for Slot {
+    fn default() -> Self {
+        Self { word: AtomicU64::new(0), records: AtomicU64::new(0), order: AtomicU64::new(0) }
+    }
+}
+
+/// The table. `T` is where the slots lie: a mapping in programs, a vector in models.
+#[derive(Debug)]
+pub(crate) struct Slots<T> {
+    slots: T,
+    /// One past the highest entry that was ever not absent.
+    high: AtomicU32,
+    /// How many are ready and not reclaimed.
+    backlog: AtomicU32,
+    /// How many below `high` are absent.
+    holes: AtomicU32,
+    /// No entry below this one is free; only a hint.
+    lowest_free: AtomicU32,
+    /// Where the next partial reclaim looks.
+    cursor: AtomicU32,
+    /// No generation up to this one may be given to a sub-buffer that comes back.
+    generation_floor: AtomicU64,
+    closings: AtomicU64,
+    /// 1 + an entry that was parked lately; only a hint.
+    parked: AtomicU32,
+}
+
+/// A sub-buffer that the caller now owns alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owned {
+    pub(crate) index: u32,
+    pub(crate) generation: u64,
+    /// Numbered records in its earlier generations.
+    pub(crate) prior: u64,
+}
+
+impl<T: AsRef<[Slot]>> Slots<T> {
+    /// A table over slots that are all absent.
+    pub(crate) fn new(slots: T) -> Self {
+        Self {
+            slots,
+            high: AtomicU32::new(0),
+            backlog: AtomicU32::new(0),
+            holes: AtomicU32::new(0),
+            lowest_free: AtomicU32::new(0),
+            cursor: AtomicU32::new(0),
+            generation_floor: AtomicU64::new(0),
+            closings: AtomicU64::new(0),
+            parked: AtomicU32::new(0),
+        }
+    }
+
+    fn slot(&self, index: u32) -> &Slot {
+        &self.slots.as_ref()[index as usize]
+    }
+
+    /// One past the highest sub-buffer in use.
+    pub(crate) fn high(&self) -> u32 {
+        self.high.load(Acquire)
+    }
+
+    /// How many were ever closed.
+    pub(crate) fn closings(&self) -> u64 {
+        self.closings.load(Relaxed)
+    }
+
+    /// How many wait for the collector.
+    pub(crate) fn backlog(&self) -> u32 {
+        self.backlog.load(Relaxed)
+    }
+
+    fn shift(&self, index: u32, from: u64, to: u64) -> bool {
+        self.slot(index).word.compare_exchange(from, to, AcqRel, Relaxed).is_ok()
+    }
+
+    fn own(&self, index: u32, from: u64) -> Option<Owned> {
+        let next = generation(from) + 1;
+        let slot = self.slot(index);
+        slot.word.compare_exchange(from, word(next, Status::Leased), AcqRel, Relaxed).ok()?;
+        Some(Owned { index, generation: next, prior: slot.records.load(Relaxed) })
+    }
+
+    /// Leases the lowest free sub-buffer, if there is one.
+    pub(crate) fn lease(&self) -> Option<Owned> {
+        let (start, high) = (self.lowest_free.load(Relaxed), self.high());
+        for index in start..high {
+            let now = self.slot(index).word.load(Relaxed);
+            if is(now, Status::Free)
+                && let Some(owned) = self.own(index, now)
+            {
+                // A sub-buffer freed below meanwhile has lowered the hint: then this fails.
+                let _ = self.lowest_free.compare_exchange(start, index + 1, Relaxed, Relaxed);
+                return Some(owned);
+            }
+        }
+        None
+    }
+
+    /// Takes back what `archived(index)` says is in an archive, looking at `most` entries.
+    /// Returns how many came back.
+    pub(crate) fn reclaim(&self, most: u32, archived: impl Fn(u32) -> u64) -> u32 {
+        let high = self.high();
+        let mut found = 0;
+        if high == 0 || self.backlog() == 0 {
+            return 0;
+        }
+        for _ in 0..most.min(high) {
+            let at = self.cursor.fetch_add(1, Relaxed) % high;
+            let now = self.slot(at).word.load(Acquire);
+            if is(now, Status::Ready) && archived(at) == generation(now) {
+                found += u32::from(self.free(at, now));
+            }
+        }
+        found
+    }
+
+    fn free(&self, index: u32, ready: u64) -> bool {
+        let freed = self.shift(index, ready, word(generation(ready), Status::Free));
+        if freed {
+            self.backlog.fetch_sub(1, Relaxed);
+            self.lowest_free.fetch_min(index, Relaxed);
+        }
+        freed
+    }
+
+    /// Takes the sub-buffer that has waited longest for the collector.
+    pub(crate) fn overwrite(&self) -> Option<Owned> {
+        loop {
+            let oldest = (0..self.high())
+                .map(|index| (index, self.slot(index).word.load(Acquire)))
+                .filter(|(_, now)| is(*now, Status::Ready))
+                .min_by_key(|(index, _)| self.slot(*index).order.load(Relaxed));
+            let (index, now) = oldest?;
+            if let Some(owned) = self.own(index, now) {
+                self.backlog.fetch_sub(1, Relaxed);
+                return Some(owned);
+            }
+        }
+    }
+
+    /// Closes a leased sub-buffer with `records` more numbered records in it: it waits for the
+    /// collector.
+    pub(crate) fn close(&self, index: u32, held: u64, records: u64) {
+        let slot = self.slot(index);
+        slot.records.fetch_add(records, Relaxed);
+        slot.order.store(self.closings.fetch_add(1, Relaxed), Relaxed);
+        self.backlog.fetch_add(1, Relaxed);
+        let closed = self.shift(index, word(held, Status::Leased), word(held, Status::Ready));
+        debug_assert!(closed, "only its owner closes a sub-buffer");
+    }
+
+    /// Leaves a leased sub-buffer, with `records` more in it, for whoever comes next.
+    pub(crate) fn park(&self, index: u32, held: u64, records: u64) {
+        self.slot(index).records.fetch_add(records, Relaxed);
+        let parked = self.shift(index, word(held, Status::Leased), word(held, Status::Parked));
+        debug_assert!(parked, "only its owner parks a sub-buffer");
+        self.parked.store(index + 1, Release);
+    }
+
+    /// Continues a parked sub-buffer, in the generation it was left in.
+    pub(crate) fn unpark(&self) -> Option<Owned> {
+        let hint = self.parked.swap(0, Acquire).checked_sub(1)?;
+        // One hint, many sub-buffers: after this one, look for another for whoever comes next.
+        for index in std::iter::once(hint).chain(0..self.high()) {
+            let now = self.slot(index).word.load(Acquire);
+            let to = word(generation(now), Status::Leased);
+            if is(now, Status::Parked) && self.shift(index, now, to) {
+                self.hint_parked(index + 1);
+                let prior = self.slot(index).records.load(Relaxed);
+                return Some(Owned { index, generation: generation(now), prior });
+            }
+        }
+        None
+    }
+
+    fn hint_parked(&self, from: u32) {
+        let parked = |i: &u32| is(self.slot(*i).word.load(Relaxed), Status::Parked);
+        // Looking at a few is enough: a parked sub-buffer without a hint is found by the next park.
+        let next = (from..self.high()).take(64).find(parked);
+        if let Some(index) = next {
+            self.parked.store(index + 1, Release);
+        }
+    }
+
+    /// Claims an absent entry for the caller to allocate; `None` when the table is full.
+    pub(crate) fn begin_growth(&self) -> Option<u32> {
+        let claim = |index| {
+            let absent = self.slot(index).word.load(Relaxed);
+            is(absent, Status::Absent)
+                && self.shift(index, absent, word(generation(absent), Status::Growing))
+        };
+        if self.holes.load(Relaxed) > 0
+            && let Some(index) = (0..self.high()).find(|index| claim(*index))
+        {
+            self.holes.fetch_sub(1, Relaxed);
+            return Some(index);
+        }
+        loop {
+            let high = self.high();
+            if high as usize >= self.slots.as_ref().len() {
+                return None;
+            }
+            let raised = self.high.compare_exchange(high, high + 1, AcqRel, Relaxed);
+            if raised.is_ok() && claim(high) {
+                return Some(high);
+            }
+        }
+    }
+
+    /// The claimed entry is allocated: the caller leases it at once.
+    pub(crate) fn grown_leased(&self, index: u32) -> Owned {
+        let generation = self.generation_floor.load(Acquire) + 1;
+        let slot = self.slot(index);
+        slot.word.store(word(generation, Status::Leased), Release);
+        Owned { index, generation, prior: slot.records.load(Relaxed) }
+    }
+
+    /// The claimed entry is allocated: anyone may lease it.
+    pub(crate) fn grown_free(&self, index: u32) {
+        let generation = self.generation_floor.load(Acquire);
+        self.slot(index).word.store(word(generation, Status::Free), Release);
+        self.lowest_free.fetch_min(index, Relaxed);
+    }
+
+    /// The claimed entry could not be allocated.
+    pub(crate) fn not_grown(&self, index: u32) {
+        self.slot(index).word.store(word(0, Status::Absent), Release);
+        self.holes.fetch_add(1, Relaxed);
+    }
+
+    /// Claims the highest free entry that is not among the first `keep` for retirement.
+    pub(crate) fn begin_retirement(&self, keep: u32) -> Option<u32> {
+        for index in (keep..self.high()).rev() {
+            let now = self.slot(index).word.load(Acquire);
+            let retiring = word(generation(now), Status::Retiring);
+            if is(now, Status::Free) && self.shift(index, now, retiring) {
+                self.generation_floor.fetch_max(generation(now), AcqRel);
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// The blocks of the claimed entry are given back.
+    pub(crate) fn retired(&self, index: u32) {
+        self.slot(index).word.store(word(0, Status::Absent), Release);
+        self.holes.fetch_add(1, Relaxed);
+    }
+
+    /// How many sub-buffers are allocated.
+    pub(crate) fn allocated(&self) -> u32 {
+        let there = |i: &u32| {
+            let now = self.slot(*i).word.load(Relaxed);
+            !is(now, Status::Absent) && !is(now, Status::Growing)
+        };
+        (0..self.high()).filter(there).count() as u32
+    }
+
+    /// How many are free, counting up to `most`.
+    pub(crate) fn free_up_to(&self, most: u32) -> u32 {
+        let start = self.lowest_free.load(Relaxed);
+        let free = |i: &u32| is(self.slot(*i).word.load(Relaxed), Status::Free);
+        (start..self.high()).filter(free).take(most as usize).count() as u32
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn table(n: usize) -> Slots<Vec<Slot>> {
+        let slot = || Slot {
+            word: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+            order: AtomicU64::new(0),
+        };
+        Slots::new((0..n).map(|_| slot()).collect())
+    }
+
+    #[test]
+    fn a_sub_buffer_goes_round() {
+        let slots = table(4);
+        assert_eq!(slots.lease(), None);
+        let grown = slots.begin_growth().unwrap();
+        let first = slots.grown_leased(grown);
+        assert_eq!((first.index, first.generation, first.prior), (0, 1, 0));
+        slots.close(0, 1, 10);
+        assert_eq!(slots.backlog(), 1);
+        assert_eq!(slots.reclaim(8, |_| 0), 0, "not archived yet");
+        assert_eq!(slots.reclaim(8, |_| 1), 1);
+        let again = slots.lease().unwrap();
+        assert_eq!((again.index, again.generation, again.prior), (0, 2, 10));
+        slots.park(0, 2, 0);
+        assert_eq!(slots.lease(), None, "parked is not free");
+        assert_eq!(slots.unpark().unwrap(), again);
+        assert_eq!(slots.unpark(), None);
+    }
+
+    #[test]
+    fn a_retired_sub_buffer_never_repeats_a_generation() {
+        let slots = table(2);
+        let a = slots.begin_growth().unwrap();
+        let b = slots.begin_growth().unwrap();
+        assert_eq!(slots.begin_growth(), None, "the table is full");
+        slots.grown_leased(a);
+        slots.grown_leased(b);
+        slots.close(b, 1, 3);
+        slots.reclaim(8, |_| 1);
+        assert_eq!(slots.begin_retirement(1), Some(b));
+        slots.retired(b);
+        assert_eq!(slots.allocated(), 1);
+        assert_eq!(slots.begin_retirement(1), None, "what is in use stays");
+        assert_eq!(slots.begin_growth(), Some(b));
+        let back = slots.grown_leased(b);
+        assert_eq!((back.generation, back.prior), (2, 3));
+    }
+
+    #[test]
+    fn the_oldest_is_overwritten() {
+        let slots = table(3);
+        for _ in 0..3 {
+            let i = slots.begin_growth().unwrap();
+            slots.grown_leased(i);
+        }
+        for index in [1, 2, 0] {
+            slots.close(index, 1, 1);
+        }
+        assert_eq!(slots.overwrite().unwrap().index, 1);
+        assert_eq!(slots.overwrite().unwrap().index, 2);
+        assert_eq!(slots.backlog(), 1);
+    }
+}

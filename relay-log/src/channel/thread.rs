@@ -1,0 +1,274 @@
+//! The streams of a thread, one for each logger's channel, reached without a lock and without lazy
+//! initialisation: also in a signal handler, also after the thread's destructors have run.
+
+use super::os;
+use super::shared::tell;
+use super::shared::{Channel, Patience};
+use super::stream::{Payload, Pending, Stream};
+use super::sync::Ordering::{Acquire, Relaxed, Release};
+use super::tick;
+use relay_fmt::record::Kind;
+use std::cell::{Cell, UnsafeCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU64, compiler_fence};
+
+/// How many channels loggers of one process can have.
+pub(crate) const MAX_CHANNELS: usize = 8;
+
+static CHANNELS: [AtomicPtr<Channel>; MAX_CHANNELS] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_CHANNELS];
+
+/// The channel in a slot.
+pub(crate) fn channel(slot: usize) -> Option<&'static Channel> {
+    let channel = CHANNELS.get(slot)?.load(Acquire);
+    // SAFETY: what is put there is leaked and never freed.
+    (!channel.is_null()).then(|| unsafe { &*channel })
+}
+
+/// Puts a channel into a slot, for the life of the process.
+pub(crate) fn install(slot: usize, channel: Arc<Channel>) {
+    let channel = Arc::into_raw(channel);
+    if let Some(at) = CHANNELS.get(slot) {
+        at.store(channel.cast_mut(), Release);
+    }
+}
+
+struct Nested {
+    writer: AtomicU64,
+    number: AtomicU64,
+    sequence: AtomicU64,
+}
+
+struct Thread {
+    /// How many calls of this thread are under way: more than one when a signal handler logs.
+    depth: Cell<u32>,
+    /// Its destructors have run: leases are given back after every record.
+    late: Cell<bool>,
+    /// Its sub-buffers are given back when it ends.
+    watched: Cell<bool>,
+    /// It never waits for the collector: it is the collector.
+    never_waits: Cell<bool>,
+    streams: UnsafeCell<[Stream; MAX_CHANNELS]>,
+    nested: [Nested; MAX_CHANNELS],
+}
+
+thread_local! {
+    // Const and without a destructor: there from the thread's first instruction to its last.
+    static THREAD: Thread = const {
+        Thread {
+            depth: Cell::new(0),
+            late: Cell::new(false),
+            watched: Cell::new(false),
+            never_waits: Cell::new(false),
+            streams: UnsafeCell::new([const { Stream::new(0) }; MAX_CHANNELS]),
+            nested: [const { Nested {
+                writer: AtomicU64::new(0),
+                number: AtomicU64::new(0),
+                sequence: AtomicU64::new(0),
+            } }; MAX_CHANNELS],
+        }
+    };
+    static REAPER: Reaper = const { Reaper };
+}
+
+/// Gives a thread's sub-buffers back when it ends.
+struct Reaper;
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        THREAD.with(|thread| {
+            thread.late.set(true);
+            thread.alone(|streams| {
+                for (slot, stream) in streams.iter_mut().enumerate() {
+                    if stream.epoch() == os::epoch()
+                        && let Some(channel) = channel(slot)
+                    {
+                        stream.park(channel);
+                    }
+                }
+            });
+        });
+    }
+}
+
+impl Thread {
+    /// Runs `f` with the thread's streams. A signal handler meanwhile sees that they are in use.
+    #[inline(always)]
+    fn alone<R>(&self, f: impl FnOnce(&mut [Stream; MAX_CHANNELS]) -> R) -> R {
+        self.depth.set(self.depth.get() + 1);
+        compiler_fence(Acquire);
+        // SAFETY: only this thread reaches its streams, and only where `depth` was 0: here and, for
+        // the reaper, where no call is under way. A handler in between finds it not 0.
+        let result = f(unsafe { &mut *self.streams.get() });
+        compiler_fence(Release);
+        self.depth.set(self.depth.get() - 1);
+        result
+    }
+}
+
+/// Whether a record was written. See [`append`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// It is in the channel.
+    Yes,
+    /// The channel discarded it, and counted it.
+    Discarded,
+    /// There is no channel in this slot.
+    NoChannel,
+}
+
+/// Writes one record into this thread's stream of the channel in `slot`.
+///
+/// `fill` gets exactly `len` bytes, must fill them all, must not run anybody else's code (no
+/// `Display`, no allocation), and may be called once.
+#[inline(always)]
+pub(crate) fn append(
+    slot: usize,
+    kind: Kind,
+    callsite: u32,
+    len: usize,
+    fill: impl Fn(&mut Payload<'_>),
+) -> Appended {
+    THREAD.with(|thread| {
+        if thread.depth.get() == 0 {
+            let done = thread.alone(|streams| match streams.get_mut(slot) {
+                Some(s) if s.epoch() == os::epoch() => s.append(kind, callsite, len, &fill),
+                _ => false,
+            });
+            if done {
+                return Appended::Yes;
+            }
+        }
+        slow(thread, slot, kind, callsite, len, &fill)
+    })
+}
+
+#[cold]
+#[inline(never)]
+fn slow(
+    thread: &Thread,
+    slot: usize,
+    kind: Kind,
+    callsite: u32,
+    len: usize,
+    fill: &dyn Fn(&mut Payload<'_>),
+) -> Appended {
+    if os::epoch() == 0 {
+        after_fork();
+    }
+    let Some(channel) = channel(slot) else {
+        return Appended::NoChannel;
+    };
+    let tick = tick::now(channel.ticks());
+    let record = Pending { tick, kind, callsite, len, fill };
+    if thread.depth.get() > 0 {
+        return nested(thread, slot, channel, &record);
+    }
+    if !thread.watched.get() && !thread.late.get() {
+        let there = REAPER.try_with(|_| ()).is_ok();
+        thread.watched.set(there);
+        thread.late.set(!there);
+    }
+    let patience = if thread.never_waits.get() { Patience::PastTheCap } else { Patience::Policy };
+    thread.alone(|streams| {
+        let Some(stream) = streams.get_mut(slot) else {
+            return Appended::NoChannel;
+        };
+        if stream.epoch() != 0 && stream.epoch() != channel.epoch {
+            // A forked child: the parent's stream is the parent's.
+            *stream = Stream::new(0);
+        }
+        let done = stream.append_slow(channel, patience, &record);
+        if thread.late.get() {
+            stream.park(channel);
+        }
+        done.map_or(Appended::Discarded, |()| Appended::Yes)
+    })
+}
+
+/// A call inside a call, or after the thread's end: it takes a lease for this record alone, past the
+/// cap, and never touches what the interrupted call may be in the middle of.
+fn nested(thread: &Thread, slot: usize, channel: &Channel, record: &Pending<'_>) -> Appended {
+    let Some(own) = thread.nested.get(slot) else {
+        return Appended::NoChannel;
+    };
+    if own.writer.load(Relaxed) == 0 {
+        // A deeper handler may come in between: then its number stays.
+        let _ = own.writer.compare_exchange(0, channel.new_writer(), Relaxed, Relaxed);
+    }
+    let first = own.number.fetch_add(record.numbers(channel.room()), Relaxed);
+    let sequence = own.sequence.fetch_add(1, Relaxed);
+    let mut stream = Stream::resume(1, own.writer.load(Relaxed), sequence, first);
+    thread.depth.set(thread.depth.get() + 1);
+    channel.count(super::layout::Counter::OneShot, 1);
+    let done = stream.append_slow(channel, Patience::PastTheCap, record);
+    stream.park(channel);
+    thread.depth.set(thread.depth.get() - 1);
+    done.map_or(Appended::Discarded, |()| Appended::Yes)
+}
+
+/// Whether this thread is in the middle of a call: then it may not wait for a lock.
+pub(crate) fn is_nested() -> bool {
+    THREAD.with(|thread| thread.depth.get() > 0)
+}
+
+/// Says that this thread never waits for the collector, because it is the collector.
+pub fn never_wait() {
+    THREAD.with(|thread| thread.never_waits.set(true));
+}
+
+/// What this thread has written in a slot: writer, leases, next number.
+pub(crate) fn position(slot: usize) -> (u64, u64, u64) {
+    THREAD.with(|thread| {
+        thread.alone(|streams| {
+            streams.get(slot).map_or((0, 0, 0), |s| (s.writer(), s.sequence(), s.next_number()))
+        })
+    })
+}
+
+/// Has this thread's stream in a slot go on as `writer` from record `number` on. Only before the
+/// thread's first record there.
+pub(crate) fn resume(slot: usize, writer: u64, sequence: u64, number: u64) {
+    THREAD.with(|thread| {
+        thread.alone(|streams| {
+            if let Some(stream) = streams.get_mut(slot)
+                && stream.writer() == 0
+            {
+                *stream = Stream::resume(0, writer, sequence, number);
+            }
+        });
+    });
+}
+
+static FORKING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+
+/// The first call in a forked child: it gets channels of its own, and no helper threads.
+pub(crate) fn after_fork() {
+    let _one = FORKING.lock();
+    if os::epoch() != 0 {
+        return;
+    }
+    let parents: [Option<&Channel>; MAX_CHANNELS] = std::array::from_fn(channel);
+    os::new_epoch();
+    THREAD.with(|thread| {
+        for nested in &thread.nested {
+            nested.writer.store(0, Relaxed);
+            nested.number.store(0, Relaxed);
+            nested.sequence.store(0, Relaxed);
+        }
+    });
+    for (slot, parent) in parents.iter().enumerate() {
+        let Some(parent) = parent else { continue };
+        let mut config = parent.config.clone();
+        config.keeper = false;
+        match Channel::create(config) {
+            Ok(channel) => install(slot, Arc::new(channel)),
+            Err(error) => {
+                if let Some(at) = CHANNELS.get(slot) {
+                    at.store(std::ptr::null_mut(), Release);
+                }
+                tell(format_args!("relay: a forked child has no channel: {error}"));
+            }
+        }
+    }
+}
