@@ -1,6 +1,6 @@
 //! Gathers rows until a block is worth its while.
 
-use super::{BlockKind, Error, Facts, RowBuffer, Sections, encode, facts};
+use super::{BlockKind, Error, Facts, Filter, RowBuffer, Sections, encode, facts};
 use crate::callsite::Callsite;
 use crate::record::Kind;
 use crate::rows::{ChannelId, Run, Source, Span};
@@ -39,6 +39,8 @@ pub struct EncodedBlock {
     pub facts: Facts,
     /// The lengths of the frames in `body`.
     pub sections: Sections,
+    /// What its text can contain.
+    pub filter: Filter,
     /// The compressed rows.
     pub body: Vec<u8>,
 }
@@ -168,6 +170,7 @@ impl BlockBuilder {
             kind: options.kind,
             facts,
             sections,
+            filter: Filter::default(),
             body,
         })
     }

@@ -12,6 +12,7 @@ mod buffer;
 mod builder;
 mod error;
 mod facts;
+mod filter;
 pub(crate) mod meta;
 mod rows_kind;
 mod shape;
@@ -23,6 +24,7 @@ pub use buffer::{RowBuffer, Rows};
 pub use builder::{BlockBuilder, BlockOptions, EncodedBlock};
 pub use error::Error;
 pub use facts::{Facts, NO_LEVEL, Target, digest};
+pub use filter::Filter;
 pub use zstd_frame::MAX_CONTENT;
 
 /// How the rows of a block lie in it.
