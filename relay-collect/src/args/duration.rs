@@ -27,7 +27,7 @@ impl HumanDuration {
 
 impl From<HumanDuration> for Duration {
     fn from(length: HumanDuration) -> Self {
-        span.0
+        length.0
     }
 }
 
@@ -101,7 +101,7 @@ mod tests {
             ("3µs", 3_000),
         ] {
             let length: HumanDuration = text.parse().unwrap();
-            assert_eq!(span.duration(), Duration::from_nanos(nanos), "{text}");
+            assert_eq!(length.duration(), Duration::from_nanos(nanos), "{text}");
         }
     }
 

@@ -1,0 +1,349 @@
+//! What each renderer makes of a buffer.
+
+use super::fixture::{TIME, add_site, add_span, buffer, everywhere, int, named, site, text};
+use super::*;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+use relay_fmt::block::RowBuffer;
+use relay_fmt::callsite::Level;
+use relay_fmt::record::Kind;
+use relay_fmt::value::Type;
+use serde_json::{Value as Json, json};
+
+fn render(buffer: &RowBuffer, options: Options) -> Vec<u8> {
+    let mut renderer = Renderer::new(&options.zone(TimeZone::fixed(jiff::tz::offset(1))));
+    let mut out = Vec::new();
+    for event in View::new(buffer).events() {
+        renderer.render(&event, &mut out);
+    }
+    out
+}
+
+fn lines(buffer: &RowBuffer, format: Format) -> Vec<String> {
+    let out = render(buffer, Options::default().format(format).spans(true));
+    let text = String::from_utf8(out).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn sample() -> RowBuffer {
+    let mut b = buffer();
+    add_span(&mut b, [1, 0], "request", "id", int(0, 7));
+    let late = [text(0, b"old"), text(0, b"u s")].concat();
+    add_span(&mut b, [2, 1], "query", "table", late);
+    let c = add_site(&mut b, site(Level::Info, "shop::cart", &["user", "count"]));
+    let payload = [text(0, b"added"), text(1, b"J B"), int(2, 3)].concat();
+    b.push(0, Kind::SpanEvent, c, 2, TIME, &payload);
+    b.push(0, Kind::Raw, 0, 0, TIME, b"a raw\nline \xff");
+    b.push(0, Kind::SpanEnter, 0, 2, TIME, &[]);
+    b
+}
+
+#[test]
+fn text_is_for_people() {
+    let found = lines(&sample(), Format::Text);
+    assert_eq!(
+        found[0],
+        "2026-11-24T14:00:00.123456+01:00 INFO  shop::cart: \
+         request{id=7}:query{table=\"u s\"}: added user=\"J B\" count=3"
+    );
+    assert_eq!(
+        found[1],
+        r"2026-11-24T14:00:00.123456+01:00 -     app: a raw\nline \xff"
+    );
+    assert_eq!(
+        found[2],
+        "2026-11-24T14:00:00.123456+01:00 INFO  shop: request{id=7}: span_enter query#2"
+    );
+}
+
+#[test]
+fn text_says_who_when_asked_and_colours_when_asked() {
+    let mut b = sample();
+    b.runs[0].thread = b"pool 1".to_vec();
+    let out = render(&b, Options::default().process(true));
+    let out = String::from_utf8(out).unwrap();
+    assert!(
+        out.contains(r#"INFO  app[1234]/"pool 1" shop::cart: "#),
+        "{out}"
+    );
+    assert!(!out.contains('\x1b'));
+    let out = render(&b, Options::default().color(true));
+    assert!(
+        String::from_utf8(out)
+            .unwrap()
+            .contains("\x1b[32mINFO\x1b[0m")
+    );
+}
+
+#[test]
+fn json_has_its_schema() {
+    let found = lines(&sample(), Format::Json);
+    let event: Json = serde_json::from_str(&found[0]).unwrap();
+    let expected = json!({
+        "time": "2026-11-24T13:00:00.123456789Z", "level": "INFO", "target": "shop::cart",
+        "message": "added", "fields": {"user": "J B", "count": 3},
+        "spans": [
+            {"name": "request", "id": 1, "fields": {"id": 7}},
+            {"name": "query", "id": 2, "fields": {"table": "u s"}},
+        ],
+        "channel": "app", "pid": 1234, "tid": 1235, "thread": "main", "program": "shop",
+        "host": "box", "module": "shop::cart", "file": "src/cart.rs", "line": 7, "number": 40,
+        "writer": 5, "source": "ab".repeat(16),
+    });
+    assert_eq!(event, expected);
+    let raw: Json = serde_json::from_str(&found[1]).unwrap();
+    assert_eq!(raw["message_b64"], "YSByYXcKbGluZSD/");
+    assert_eq!((&raw["kind"], &raw["level"]), (&json!("raw"), &Json::Null));
+    let enter: Json = serde_json::from_str(&found[2]).unwrap();
+    assert_eq!(
+        (&enter["kind"], &enter["span"]),
+        (&json!("span_enter"), &json!(2))
+    );
+}
+
+/// Every key that any row has is in the committed schema, and every required one is in every row.
+#[test]
+fn the_committed_schema_is_the_one_written() {
+    let schema = include_str!("../../../docs/format/event.schema.json");
+    let schema: Json = serde_json::from_str(schema).unwrap();
+    let known = schema["properties"].as_object().unwrap();
+    let required = schema["required"].as_array().unwrap();
+    for bytes in [&b"plain"[..], b"\xff"] {
+        for line in lines(&everywhere(bytes), Format::Json) {
+            let event: Json = serde_json::from_str(&line).unwrap();
+            let event = event.as_object().unwrap();
+            assert!(event.keys().all(|k| known.contains_key(k)), "{line}");
+            assert!(
+                required
+                    .iter()
+                    .all(|k| event.contains_key(k.as_str().unwrap()))
+            );
+        }
+    }
+}
+
+#[test]
+fn logfmt_is_words() {
+    let found = lines(&sample(), Format::Logfmt);
+    assert_eq!(
+        found[0],
+        "time=2026-11-24T14:00:00.123456789+01:00 level=info target=shop::cart msg=added \
+         user=\"J B\" count=3 span.request=1 span.request.id=7 span.query=2 \
+         span.query.table=\"u s\" channel=app pid=1234 thread=main"
+    );
+}
+
+#[test]
+fn raw_is_byte_for_byte() {
+    let out = render(&sample(), Options::default().format(Format::Raw));
+    assert_eq!(out, b"added\na raw\nline \xff\n");
+    let out = render(&sample(), Options::default().format(Format::Raw).nul(true));
+    assert_eq!(out, b"added\0a raw\nline \xff\0");
+}
+
+#[test]
+fn a_malformed_record_is_shown_and_said() {
+    let mut b = buffer();
+    let c = add_site(&mut b, site(Level::Info, "t", &["x"]));
+    b.push(
+        0,
+        Kind::Event,
+        c,
+        0,
+        TIME,
+        &[text(0, b"hi"), vec![1, 99]].concat(),
+    );
+    assert!(
+        lines(&b, Format::Text)[0].ends_with(r#"t: hi !malformed="a value has an unknown type""#)
+    );
+    let event: Json = serde_json::from_str(&lines(&b, Format::Json)[0]).unwrap();
+    assert_eq!(event["error"], "a value has an unknown type");
+    assert!(lines(&b, Format::Logfmt)[0].contains("error=\"a value"));
+}
+
+#[test]
+fn damaged_parents_end() {
+    let mut b = buffer();
+    add_span(&mut b, [1, 2], "a", "x", vec![]);
+    add_span(&mut b, [2, 1], "b", "x", vec![]);
+    let c = add_site(&mut b, site(Level::Info, "t", &[]));
+    b.push(0, Kind::SpanEvent, c, 2, TIME, &text(0, b"hi"));
+    b.push(0, Kind::SpanEvent, c, 77, TIME, &text(0, b"hi"));
+    assert_eq!(lines(&b, Format::Text).len(), 2);
+    let unknown: Json = serde_json::from_str(&lines(&b, Format::Json)[1]).unwrap();
+    assert_eq!(unknown["span"], 77);
+}
+
+/// What ends a line, moves a cursor, colours, or turns or hides text.
+fn forgers() -> Vec<Vec<u8>> {
+    let controls = (0u8..0x20).chain([0x7f]).map(|b| vec![b'a', b, b'b']);
+    let chars = ('\u{80}'..='\u{9f}')
+        .chain([
+            '\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{feff}',
+        ])
+        .chain('\u{202a}'..='\u{202e}')
+        .chain('\u{2066}'..='\u{2069}')
+        .map(|c| format!("a{c}b").into_bytes());
+    let bytes = (0x80u8..=0xff).map(|b| vec![b'a', b, b'b']);
+    let texts: [&[u8]; 6] = [
+        b"x\r\n2026-11-24T14:00:00.123456+01:00 ERROR bank: forged",
+        b"\x1b]0;title\x07\x1b[2J\x1b[31m",
+        b"\" level=error msg=\"forged",
+        b"\\\" \\n \\\n \\\xff",
+        b"\",\"level\":\"ERROR",
+        b"}: {x=1}",
+    ];
+    let texts = texts.iter().map(|t| t.to_vec());
+    controls.chain(chars).chain(bytes).chain(texts).collect()
+}
+
+/// Renders `bytes` everywhere in each format and answers what is wrong with it.
+fn forged(bytes: &[u8]) -> Option<String> {
+    let b = everywhere(bytes);
+    for format in [Format::Text, Format::Json, Format::Logfmt] {
+        let options = Options::default().format(format).spans(true).process(true);
+        let out = render(&b, options);
+        let Ok(text) = std::str::from_utf8(&out) else {
+            return Some(format!("{format:?} is not UTF-8: {out:?}"));
+        };
+        if text.lines().count() != b.len() || text.split_terminator('\n').count() != b.len() {
+            return Some(format!("{format:?} has another number of lines: {text}"));
+        }
+        let mut body = text.chars().filter(|c| *c != '\n');
+        if body.any(escape::is_dangerous) {
+            return Some(format!("{format:?} lets through: {text:?}"));
+        }
+        if format == Format::Json
+            && text
+                .lines()
+                .any(|l| serde_json::from_str::<Json>(l).is_err())
+        {
+            return Some(format!("not JSON: {text}"));
+        }
+    }
+    None
+}
+
+#[test]
+fn nothing_forges_a_line() {
+    for bytes in forgers() {
+        assert_eq!(forged(&bytes), None, "{bytes:?}");
+    }
+}
+
+/// The message of a text line, told from it again.
+#[test]
+fn what_text_shows_can_be_told_from_it() {
+    for bytes in forgers() {
+        let mut b = buffer();
+        b.push(0, Kind::Raw, 0, 0, TIME, &bytes);
+        let line = &lines(&b, Format::Text)[0];
+        let (_, message) = line.split_once(" app: ").unwrap();
+        assert_eq!(unescape(message), bytes);
+    }
+}
+
+/// A tagged value and the JSON that it must become.
+fn any_value() -> impl Strategy<Value = (Vec<u8>, Json)> {
+    let tagged = |of: Type, bytes: &[u8]| [&[of as u8][..], bytes].concat();
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(move |b| (tagged(Type::Bool, &[b.into()]), json!(b))),
+        any::<i64>().prop_map(move |n| (tagged(Type::I64, &n.to_le_bytes()), json!(n))),
+        any::<u64>().prop_map(move |n| (tagged(Type::U64, &n.to_le_bytes()), json!(n))),
+        any::<u8>().prop_map(move |n| (tagged(Type::U8, &[n]), json!(n))),
+        any::<i128>().prop_map(move |n| {
+            let text = n.to_string();
+            (
+                tagged(Type::I128, &n.to_le_bytes()),
+                serde_json::from_str(&text).unwrap(),
+            )
+        }),
+        any::<f64>().prop_map(move |x| {
+            let shown = if x.is_finite() {
+                json!(x)
+            } else {
+                json!(format!("{x:?}"))
+            };
+            (tagged(Type::F64, &x.to_le_bytes()), shown)
+        }),
+        any::<f32>().prop_map(move |x| {
+            let shown = if x.is_finite() {
+                format!("{x:?}")
+            } else {
+                format!("\"{x:?}\"")
+            };
+            (
+                tagged(Type::F32, &x.to_le_bytes()),
+                serde_json::from_str(&shown).unwrap(),
+            )
+        }),
+        any::<String>().prop_map(|s| (text(0, s.as_bytes())[1..].to_vec(), json!(s))),
+        any::<char>()
+            .prop_map(move |c| (tagged(Type::Char, &u32::from(c).to_le_bytes()), json!(c))),
+        Just((tagged(Type::Unit, &[0]), Json::Null)),
+    ];
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        let many = prop::collection::vec(inner.clone(), 0..4);
+        let some = inner.prop_map(move |(bytes, json)| (tagged(Type::Some, &bytes), json));
+        let list = many.prop_map(move |items| {
+            let count = (items.len() as u32).to_le_bytes();
+            let bytes = items.iter().flat_map(|(b, _)| b.clone());
+            let head = tagged(Type::List, &count);
+            let json = items.iter().map(|(_, j)| j.clone()).collect();
+            (head.into_iter().chain(bytes).collect(), json)
+        });
+        prop_oneof![some, list]
+    })
+}
+
+proptest! {
+    #[test]
+    fn values_come_back_from_json(
+        fields in prop::collection::btree_map("[^m]{0,8}", any_value(), 0..6),
+        // More names than are compared one by one.
+        many in prop::collection::btree_map("m[a-z]{8}", 0i64..9, 0..60),
+        message: Vec<u8>,
+    ) {
+        let mut b = buffer();
+        let c = add_site(&mut b, site(Level::Info, "t", &[]));
+        let mut payload = text(0, &message);
+        let mut expected = serde_json::Map::new();
+        for (name, (bytes, json)) in &fields {
+            payload.extend(named(name, bytes));
+            expected.insert(name.clone(), json.clone());
+        }
+        for (name, value) in &many {
+            for n in [value + 1, *value] {
+                payload.extend(named(name, &int(0, n)[1..]));
+            }
+            expected.insert(name.clone(), json!(value));
+        }
+        b.push(0, Kind::Event, c, 0, TIME, &payload);
+        let line = lines(&b, Format::Json).remove(0);
+        let event: Json = serde_json::from_str(&line).unwrap();
+        prop_assert_eq!(&event["fields"], &Json::Object(expected));
+        if let Ok(text) = std::str::from_utf8(&message) {
+            prop_assert_eq!(&event["message"], text);
+        } else {
+            prop_assert!(event["message_b64"].is_string());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_rendered(bytes: Vec<u8>, text in r#"[\\"{}=\n\x1b\u{202e} a\u{e9}]{0,12}"#) {
+        prop_assert_eq!(forged(&bytes), None);
+        prop_assert_eq!(forged(text.as_bytes()), None);
+    }
+
+    #[test]
+    fn any_payload_is_rendered(kind in 1u8..=14, payload: Vec<u8>, span in 0u64..4) {
+        let mut b = everywhere(b"x");
+        let (kind, from) = (Kind::from_u8(kind).unwrap(), b.len());
+        for c in 0..=b.callsites.len() as u32 {
+            b.push(0, kind, c, span, TIME, &payload);
+        }
+        prop_assert_eq!(lines(&b, Format::Text).len(), from + 2);
+        prop_assert_eq!(lines(&b, Format::Json).len(), from + 2);
+        prop_assert_eq!(lines(&b, Format::Logfmt).len(), from + 2);
+    }
+}
