@@ -22,6 +22,8 @@ mod event;
 pub(crate) mod fixture;
 mod json;
 mod logfmt;
+#[cfg(test)]
+mod rate;
 mod sites;
 #[cfg(test)]
 mod tests;
