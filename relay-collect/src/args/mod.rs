@@ -26,11 +26,13 @@
 
 mod decimal;
 mod duration;
+mod level;
 mod size;
 mod when;
 mod zone;
 
 pub use duration::HumanDuration;
+pub use level::level;
 pub use size::ByteSize;
 pub use when::When;
 pub use zone::Zone;

@@ -1,7 +1,7 @@
 //! A row together with what it refers to.
 
 use relay_fmt::block::RowBuffer;
-use relay_fmt::bytes::{Cursor, Result};
+use relay_fmt::bytes::{Cursor, Error, Result};
 use relay_fmt::callsite::{Callsite, Values};
 use relay_fmt::message::write_message;
 use relay_fmt::record::{Fragment, Kind, split_inline};
@@ -142,7 +142,7 @@ impl<'a> Event<'a> {
     /// name of the span that the row is about.
     ///
     /// # Errors
-    /// When a value does not parse; what was appended until then stays.
+    /// When an event has no callsite or a value does not parse; what was appended until then stays.
     pub fn write_message(&self, out: &mut Vec<u8>) -> Result<()> {
         match self.row.kind {
             Kind::Raw => out.extend_from_slice(self.values),
@@ -152,9 +152,9 @@ impl<'a> Event<'a> {
                 out.extend_from_slice(name.as_bytes());
             }
             _ => {
-                if let Some(callsite) = self.callsite {
-                    write_message(callsite, self.values, out)?;
-                }
+                let callsite = self.callsite;
+                let callsite = callsite.ok_or(Error::new("an event has no readable callsite"))?;
+                write_message(callsite, self.values, out)?;
             }
         }
         Ok(())
@@ -247,11 +247,12 @@ impl<'a> View<'a> {
             id => self.chains.get(&(run.source, id)),
         };
         let mut event = Event::new(row, run, source, chain.map_or(&[], Vec::as_slice));
-        if event.row.kind == Kind::InlineEvent && event.callsite.is_none() {
-            if let Ok((description, values)) = split_inline(event.row.payload) {
-                event.callsite = self.inline.get(description);
-                event.values = values;
-            }
+        if event.row.kind == Kind::InlineEvent
+            && event.callsite.is_none()
+            && let Ok((description, values)) = split_inline(event.row.payload)
+        {
+            event.callsite = self.inline.get(description);
+            event.values = values;
         }
         Some(event)
     }

@@ -180,6 +180,9 @@ impl Json {
         }
         if let Some(error) = wrong {
             put_bytes("error", error.what.as_bytes(), out);
+            out.extend_from_slice(b"\"payload_b64\":\"");
+            escape::base64(event.row.payload, out);
+            out.extend_from_slice(b"\",");
         }
         if let Some(site) = site {
             out.extend_from_slice(&site.tail);
