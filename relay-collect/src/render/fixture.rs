@@ -1,5 +1,7 @@
 //! Buffers for tests.
 
+use super::{Format, Options, Renderer, View};
+use jiff::tz::TimeZone;
 use relay_fmt::block::RowBuffer;
 use relay_fmt::bytes::put_prefixed;
 use relay_fmt::callsite::{Callsite, Facade, Field, Level};
@@ -168,4 +170,21 @@ pub(crate) fn everywhere(bytes: &[u8]) -> RowBuffer {
     b.push(0, Kind::SpanClose, 0, 2, TIME, &[]);
     b.push(0, Kind::Fragment, 0, 0, TIME, bytes);
     b
+}
+
+/// What a renderer makes of a buffer, in a zone an hour ahead.
+pub(crate) fn render(buffer: &RowBuffer, options: Options) -> Vec<u8> {
+    let mut renderer = Renderer::new(&options.zone(TimeZone::fixed(jiff::tz::offset(1))));
+    let mut out = Vec::new();
+    for event in View::new(buffer).events() {
+        renderer.render(&event, &mut out);
+    }
+    out
+}
+
+/// The lines of a buffer, rows about spans too.
+pub(crate) fn lines(buffer: &RowBuffer, format: Format) -> Vec<String> {
+    let out = render(buffer, Options::default().format(format).spans(true));
+    let text = String::from_utf8(out).unwrap();
+    text.lines().map(str::to_owned).collect()
 }

@@ -20,6 +20,8 @@ mod escape;
 mod event;
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod forging;
 mod json;
 mod logfmt;
 #[cfg(test)]
