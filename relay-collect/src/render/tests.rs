@@ -77,6 +77,12 @@ fn json_has_its_schema() {
         "writer": 5, "source": "ab".repeat(16),
     });
     assert_eq!(event, expected);
+    let page = include_str!("../../../docs/format/json.md");
+    assert!(
+        page.contains(&found[0]),
+        "the page shows another line than {}",
+        found[0]
+    );
     let raw: Json = serde_json::from_str(&found[1]).unwrap();
     assert_eq!(raw["message_b64"], "YSByYXcKbGluZSD/");
     assert_eq!((&raw["kind"], &raw["level"]), (&json!("raw"), &Json::Null));
