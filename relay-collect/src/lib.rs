@@ -1,1 +1,8 @@
-//! Placeholder.
+//! The collector of Relay, as a library.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+pub mod args;
+pub mod query;
+pub mod render;
