@@ -26,8 +26,10 @@ mod error;
 mod frame;
 mod header;
 mod read;
+mod resync;
 mod scan;
 mod verify;
+mod walk;
 mod writer;
 
 pub use block_header::{BlockEntry, BlockHeader};
