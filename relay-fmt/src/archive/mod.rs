@@ -41,6 +41,6 @@ pub use directory::{ControlPlace, Directory};
 pub use error::Error;
 pub use header::{COMPATIBLE, FileHeader, INCOMPATIBLE, VERSION};
 pub use read::{Opened, ReadAt, open, read_block, read_body, read_control};
-pub use scan::{Damage, DamageKind, Scan, ScanOptions, scan};
+pub use scan::{Damage, DamageKind, Scan, ScanOptions, rescan, scan};
 pub use verify::{Problem, Report, verify};
 pub use writer::ArchiveWriter;

@@ -36,6 +36,20 @@ fn obstacle(what: &'static str) -> Obstacle {
 }
 
 impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
+    /// Goes on where an earlier walk ended.
+    pub(crate) fn again(source: &'a R, mut scan: Scan) -> Result<Self> {
+        let file_len = source.len()?;
+        scan.damages
+            .retain(|damage| damage.kind != DamageKind::TornTail);
+        Ok(Self {
+            source,
+            file_len,
+            budget: lists_budget(file_len),
+            attempts: 0,
+            scan,
+        })
+    }
+
     pub(crate) fn begin(source: &'a R) -> Result<Self> {
         let file_len = source.len()?;
         let directory = Directory {
@@ -148,6 +162,7 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
         let end = offset + head.len;
         let taken = match head.kind {
             FrameKind::File => Err(obstacle("a file header stands in the middle")),
+            FrameKind::Other => Ok(end),
             FrameKind::Block => self.block(offset, &head, content),
             FrameKind::Control => {
                 self.control(offset, &head, &content);
@@ -256,6 +271,9 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
 
     pub(crate) fn check_bodies(&mut self) -> Result<()> {
         let mut damages = Vec::new();
+        self.scan
+            .damages
+            .retain(|damage| damage.kind != DamageKind::Body);
         for block in &self.scan.directory.blocks {
             if let Err(error) = self.body(block)? {
                 let (offset, len) = (block.body_offset(), block.header.body_len);
