@@ -38,7 +38,7 @@ pub struct Directory {
 /// What the lists of the block headers of a file may take in memory together, in bytes: more than
 /// any honest file of this length needs.
 pub(crate) const fn lists_budget(file_len: u64) -> u64 {
-    file_len.saturating_mul(4).saturating_add(16 << 20)
+    file_len.saturating_mul(16).saturating_add(16 << 20)
 }
 
 /// A directory's place as the trailer tells it, when the trailer is one.

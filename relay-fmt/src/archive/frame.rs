@@ -23,6 +23,8 @@ pub(crate) enum FrameKind {
     Control = 2,
     /// The last frame of a sealed file.
     Directory = 3,
+    /// Any kind that this version does not know: to be skipped.
+    Other = 4,
 }
 
 impl FrameKind {
@@ -32,6 +34,7 @@ impl FrameKind {
             1 => Self::Block,
             2 => Self::Control,
             3 => Self::Directory,
+            4..16 => Self::Other,
             _ => return None,
         })
     }
@@ -129,6 +132,12 @@ pub(crate) fn put_frame(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sixteen_magics_are_frames() {
+        let known = (0..=255).filter(|n| FrameKind::from_magic(SKIPPABLE - 16 + n).is_some());
+        assert!(known.eq(16..32));
+    }
 
     #[test]
     fn a_frame_is_one_only_where_it_was_put() {

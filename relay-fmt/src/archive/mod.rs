@@ -26,8 +26,10 @@ mod error;
 mod frame;
 mod header;
 mod read;
+mod resync;
 mod scan;
 mod verify;
+mod walk;
 mod writer;
 
 pub use block_header::{BlockEntry, BlockHeader};
@@ -39,6 +41,6 @@ pub use directory::{ControlPlace, Directory};
 pub use error::Error;
 pub use header::{COMPATIBLE, FileHeader, INCOMPATIBLE, VERSION};
 pub use read::{Opened, ReadAt, open, read_block, read_body, read_control};
-pub use scan::{Damage, DamageKind, Scan, ScanOptions, scan};
+pub use scan::{Damage, DamageKind, Scan, ScanOptions, rescan, scan};
 pub use verify::{Problem, Report, verify};
 pub use writer::ArchiveWriter;

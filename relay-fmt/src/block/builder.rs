@@ -39,7 +39,8 @@ pub struct EncodedBlock {
     pub facts: Facts,
     /// The lengths of the frames in `body`.
     pub sections: Sections,
-    /// What its text can contain.
+    /// What its text can contain: none, until somebody who knows how rows are shown puts one here
+    /// ([`super::FilterBuilder`]).
     pub filter: Filter,
     /// The compressed rows.
     pub body: Vec<u8>,

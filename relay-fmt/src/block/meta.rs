@@ -184,7 +184,7 @@ pub(crate) fn take_runs(input: &mut Cursor<'_>) -> Result<Vec<Run>> {
 }
 
 /// The most that the thread names of a block take in memory, in bytes.
-const MAX_NAMES: usize = 16 << 20;
+pub(crate) const MAX_NAMES: usize = 16 << 20;
 
 pub(crate) fn put_callsites(out: &mut Vec<u8>, callsites: &[Arc<Callsite>]) {
     put_varint(out, callsites.len() as u64);

@@ -24,7 +24,7 @@ pub use buffer::{RowBuffer, Rows};
 pub use builder::{BlockBuilder, BlockOptions, EncodedBlock};
 pub use error::Error;
 pub use facts::{Facts, NO_LEVEL, Target, digest};
-pub use filter::Filter;
+pub use filter::{Filter, FilterBuilder};
 pub use zstd_frame::MAX_CONTENT;
 
 /// How the rows of a block lie in it.

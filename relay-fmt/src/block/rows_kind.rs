@@ -34,6 +34,9 @@ fn check(rows: &RowBuffer) -> Result<()> {
     if lists.iter().any(|len| *len > meta::MAX_LIST) {
         return malformed("a block has too many rows, runs, callsites or spans");
     }
+    if rows.runs.iter().map(|run| run.thread.len()).sum::<usize>() > meta::MAX_NAMES {
+        return malformed("the thread names of a block are too long");
+    }
     let columns = [
         rows.kind.len(),
         rows.callsite.len(),

@@ -173,6 +173,8 @@ proptest! {
             zstd_frame::compress(&content, 1, &mut again).unwrap();
         }
         if let Ok(rows) = decode(1, &again, MAX_CONTENT) {
+            prop_assert_eq!(rows.rows().count(), rows.len(), "every row has its run");
+            prop_assert!(rows.runs.iter().all(|run| (run.source as usize) < rows.sources.len()));
             let _ = Facts::of(&rows);
         }
     }

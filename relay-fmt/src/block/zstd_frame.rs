@@ -48,6 +48,7 @@ pub(crate) fn compress(content: &[u8], level: i32, out: &mut Vec<u8>) -> Result<
 /// What a frame's header states.
 struct Stated {
     content: u64,
+    /// 0 when the content itself is the window.
     window: u64,
 }
 
@@ -62,11 +63,11 @@ fn stated(frame: &[u8]) -> Result<Stated> {
         return malformed("a zstd frame has no checksum, or a dictionary, or reserved bits");
     }
     let window = if single {
-        None
+        0
     } else {
         let byte = input.u8()?;
         let base = 1u64 << (10 + u32::from(byte >> 3));
-        Some(base + base / 8 * u64::from(byte & 7))
+        base + base / 8 * u64::from(byte & 7)
     };
     let content = match descriptor >> 6 {
         0 if single => u64::from(input.u8()?),
@@ -75,10 +76,7 @@ fn stated(frame: &[u8]) -> Result<Stated> {
         2 => u64::from(input.u32()?),
         _ => input.u64()?,
     };
-    Ok(Stated {
-        content,
-        window: window.unwrap_or(content),
-    })
+    Ok(Stated { content, window })
 }
 
 /// Takes one frame from the front of `input` and returns what it decompresses to, at most `most`
@@ -99,7 +97,7 @@ pub(crate) fn take(input: &mut Cursor<'_>, most: u64) -> Result<Vec<u8>> {
             most.min(justified),
         );
     }
-    if stated.window > MAX_WINDOW.max(most) {
+    if stated.window > MAX_WINDOW {
         return too_large("the window of a zstd frame", stated.window, MAX_WINDOW);
     }
     let size = usize::try_from(stated.content)
@@ -148,6 +146,21 @@ mod tests {
         lie.extend_from_slice(&(200u32 << 20).to_le_bytes());
         lie.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0]);
         assert!(take(&mut Cursor::new(&lie), MAX_CONTENT).is_err());
+    }
+
+    #[test]
+    fn a_window_that_is_too_large_is_refused() {
+        let mut frame = MAGIC.to_le_bytes().to_vec();
+        // Checksum, one byte of window (256 MiB), four bytes of content size, one empty block.
+        frame.extend_from_slice(&[0x84, 18 << 3, 0, 0, 0, 0, 1, 0, 0]);
+        frame.extend_from_slice(&0x51D8_E999u32.to_le_bytes());
+        let refused = take(&mut Cursor::new(&frame), MAX_CONTENT);
+        assert!(
+            matches!(refused, Err(Error::TooLarge { .. })),
+            "{refused:?}"
+        );
+        frame[5] = 17 << 3;
+        assert_eq!(take(&mut Cursor::new(&frame), MAX_CONTENT).unwrap(), []);
     }
 
     #[test]

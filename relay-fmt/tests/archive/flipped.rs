@@ -3,7 +3,8 @@
 use super::sample::{Sample, block, header};
 use proptest::prelude::*;
 use relay_fmt::archive::{
-    ArchiveWriter, DamageKind, Error, Opened, Scan, ScanOptions, open, read_block, scan, verify,
+    ArchiveWriter, DamageKind, Error, FileHeader, Opened, Scan, ScanOptions, open, read_block,
+    scan, verify,
 };
 use relay_fmt::block::RowBuffer;
 
@@ -102,6 +103,24 @@ fn an_archive_inside_a_damaged_block_is_not_found() {
         (1, DamageKind::Frame)
     );
     assert_eq!(scan.damages[0].offset, start as u64);
+}
+
+/// A block from another history of the same archive has every checksum right but one.
+#[test]
+fn a_block_that_does_not_follow_is_told() {
+    let (_, mut file) = ArchiveWriter::create(header()).unwrap();
+    let other = FileHeader {
+        created_ns: header().created_ns + 1,
+        ..header()
+    };
+    let (mut writer, _) = ArchiveWriter::create(other).unwrap();
+    file.extend_from_slice(writer.block(&block(0).1).unwrap());
+    let report = verify(&file[..]).unwrap();
+    assert_eq!(report.problems.len(), 1, "{report:?}");
+    assert!(
+        report.problems[0].what.contains("does not follow"),
+        "{report:?}"
+    );
 }
 
 /// The collector goes on behind damage; the archive then says which block is missing.

@@ -70,6 +70,28 @@ fn a_sealed_archive_opens_with_one_read() {
     assert_eq!(counting.1.get(), 1);
 }
 
+/// Frames longer than what is read at once, and a directory longer than the tail.
+#[test]
+fn long_frames_are_read_in_pieces() {
+    let mut seed = 1u64;
+    let mut next = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b' ' + (seed >> 33) as u8 % 94)
+    };
+    let host: String = (0..100_000).map(|_| next()).collect();
+    let (mut writer, mut file) = ArchiveWriter::create(FileHeader { host, ..header() }).unwrap();
+    let (rows, block) = block(0);
+    file.extend_from_slice(writer.block(&block).unwrap());
+    file.extend(writer.seal().unwrap());
+    let opened = open(&file[..]).unwrap();
+    assert!(matches!(opened, Opened::Sealed(_)));
+    assert_eq!(
+        read_block(&file[..], &opened.directory().blocks[0]).unwrap(),
+        rows
+    );
+    assert!(verify(&file[..]).unwrap().is_sound());
+}
+
 #[test]
 fn positions_are_known_without_decompressing() {
     let sample = Sample::new();
@@ -79,6 +101,12 @@ fn positions_are_known_without_decompressing() {
         assert_eq!(facts.sources, [source()]);
         assert_eq!(facts.runs, [run(0, n as u32, 6)]);
         assert!(facts.has_level(Level::Warn) && !facts.has_level(Level::Error));
+        assert!(block.header.filter.can_contain(b"line"));
+        assert_eq!(
+            block.header.filter.can_contain(b"lone"),
+            n != 1,
+            "only block 1 has a filter"
+        );
         assert_eq!(facts.targets[0].name, "server::http");
         let time = 1_750_000_000_000_000_000 + n as i64 * 1_000_000;
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use super::sample::{Sample, block, last_entries};
 use relay_fmt::archive::{
-    ArchiveWriter, DamageKind, Error, Scan, ScanOptions, open, read_block, scan, verify,
+    ArchiveWriter, DamageKind, Error, Scan, ScanOptions, open, read_block, rescan, scan, verify,
 };
 
 fn rows_are(file: &[u8], scan: &Scan, sample: &Sample, cut: usize) {
@@ -49,6 +49,26 @@ fn cut_at_every_byte() {
         rows_are(file, &scan, &sample, cut);
         go_on(file, &scan);
     }
+}
+
+/// Who follows a file that grows sees what who comes later sees.
+#[test]
+fn a_scan_goes_on_where_it_ended() {
+    let sample = Sample::new();
+    let options = ScanOptions::default();
+    let whole = scan(&sample.bytes[..], &options).unwrap();
+    for cut in sample.ends[0]..sample.bytes.len() {
+        let early = scan(&sample.bytes[..cut], &options).unwrap();
+        assert_eq!(
+            rescan(&sample.bytes[..], early, &options).unwrap(),
+            whole,
+            "cut at {cut}"
+        );
+    }
+    assert_eq!(
+        rescan(&sample.bytes[..], whole.clone(), &options).unwrap(),
+        whole
+    );
 }
 
 /// After a power failure the file can have its length but not its bytes.
