@@ -76,7 +76,9 @@ impl ArchiveName {
         for entry in entries {
             names.extend(entry?.file_name().to_str().and_then(Self::parse));
         }
-        names.sort_by(|a, b| (&a.channel, a.number, a.sealed).cmp(&(&b.channel, b.number, b.sealed)));
+        names.sort_by(|a, b| {
+            (&a.channel, a.number, a.sealed).cmp(&(&b.channel, b.number, b.sealed))
+        });
         Ok(names)
     }
 }
@@ -204,11 +206,6 @@ impl ArchiveFile {
         let bytes = self.writer.control(entries).map_err(io::Error::other)?;
         self.unwritten = Some((offset, bytes));
         self.retry()
-    }
-
-    /// Whether something could not be written yet.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.unwritten.is_some()
     }
 
     /// Writes what could not be written.

@@ -41,7 +41,9 @@ pub enum CollectError {
     #[error("a block cannot be encoded: {0}")]
     Block(String),
     /// It was told to stop while it waited for room on the disk.
-    #[error("stopped while waiting for room on the disk; what is not archived stays in its channels")]
+    #[error(
+        "stopped while waiting for room on the disk; what is not archived stays in its channels"
+    )]
     StoppedFull,
 }
 
@@ -108,7 +110,7 @@ impl Context<'_> {
 #[derive(Debug)]
 pub struct Collector {
     options: Options,
-    _lock: Lock,
+    _locks: [Lock; 2],
     watch: Watch,
     notes: Notes,
     lanes: Vec<Lane>,
@@ -144,16 +146,18 @@ impl Collector {
             let what = || format!("cannot make {}", dir.display());
             options.make_dir(dir).map_err(|error| CollectError::Path { what: what(), error })?;
         }
-        let lock = |dir: &std::path::Path| Lock::take(dir).map_err(|error| match error {
-            LockError::Held(holder) => {
-                CollectError::Held { holder, dir: dir.display().to_string() }
-            }
-            LockError::Io(error) => {
-                CollectError::Path { what: format!("cannot lock {}", dir.display()), error }
-            }
-        });
+        let lock = |dir: &std::path::Path| {
+            Lock::take(dir).map_err(|error| match error {
+                LockError::Held(holder) => {
+                    CollectError::Held { holder, dir: dir.display().to_string() }
+                }
+                LockError::Io(error) => {
+                    CollectError::Path { what: format!("cannot lock {}", dir.display()), error }
+                }
+            })
+        };
         Ok(Self {
-            _lock: lock(&archive)?,
+            _locks: [lock(&archive)?, lock(&options.live_dir)?],
             watch: Watch::new(&options.live_dir),
             notes,
             lanes: Vec::new(),

@@ -86,7 +86,11 @@ impl Lane {
     }
 
     /// Takes a channel in. `false` when it is finished already, and only its file is left.
-    pub(crate) fn adopt(&mut self, ctx: &mut Context<'_>, mut live: Live) -> Result<bool, CollectError> {
+    pub(crate) fn adopt(
+        &mut self,
+        ctx: &mut Context<'_>,
+        mut live: Live,
+    ) -> Result<bool, CollectError> {
         let id = live.id();
         if let Some(known) = self.known.remove(&id) {
             if known.finished {
@@ -103,7 +107,11 @@ impl Lane {
     }
 
     /// Looks at every channel, and archives what is due. `force` makes everything due.
-    pub(crate) fn pass(&mut self, ctx: &mut Context<'_>, force: bool) -> Result<Passed, CollectError> {
+    pub(crate) fn pass(
+        &mut self,
+        ctx: &mut Context<'_>,
+        force: bool,
+    ) -> Result<Passed, CollectError> {
         let looks = self.look(ctx)?;
         let waiting: u64 = looks.iter().map(|look| look.waiting).sum();
         let pressure = looks.iter().any(|look| look.pressure);
@@ -112,8 +120,7 @@ impl Lane {
         self.since = since;
         let old = since.is_some_and(|since| since.elapsed() >= ctx.options.block_age);
         let mut passed = Passed { waiting, blocks: 0 };
-        if waiting > 0
-            && (force || pressure || ended || old || waiting >= ctx.options.block_bytes)
+        if waiting > 0 && (force || pressure || ended || old || waiting >= ctx.options.block_bytes)
         {
             passed.blocks = self.archive_all(ctx, &looks)?;
             passed.waiting = 0;
@@ -275,7 +282,8 @@ impl Lane {
     fn keep_house(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
         let Some(archive) = &self.archive else { return Ok(()) };
         let (len, age) = (archive.len(), archive.since.elapsed());
-        if len >= ctx.options.rotate_size || (age >= ctx.options.rotate_age && archive.blocks() > 0) {
+        if len >= ctx.options.rotate_size || (age >= ctx.options.rotate_age && archive.blocks() > 0)
+        {
             return self.seal(ctx);
         }
         if archive.must_sync() || (archive.is_dirty() && ctx.sync_due) {
@@ -327,7 +335,11 @@ impl Lane {
         self.insist(ctx, done)
     }
 
-    fn put_block(&mut self, ctx: &mut Context<'_>, block: EncodedBlock) -> Result<(), CollectError> {
+    fn put_block(
+        &mut self,
+        ctx: &mut Context<'_>,
+        block: EncodedBlock,
+    ) -> Result<(), CollectError> {
         let notes = ctx.notes.take();
         if !notes.is_empty() {
             self.put_control(ctx, notes)?;
@@ -339,8 +351,15 @@ impl Lane {
     }
 
     /// Sees to it that something gets written: a full disk is waited for, a broken file left.
-    fn insist(&mut self, ctx: &mut Context<'_>, mut done: io::Result<()>) -> Result<(), CollectError> {
-        let text = format!("the archive of channel {} cannot grow: the disk is full; waiting", self.channel);
+    fn insist(
+        &mut self,
+        ctx: &mut Context<'_>,
+        mut done: io::Result<()>,
+    ) -> Result<(), CollectError> {
+        let text = format!(
+            "the archive of channel {} cannot grow: the disk is full; waiting",
+            self.channel
+        );
         loop {
             match done {
                 Ok(()) => break,
@@ -357,7 +376,8 @@ impl Lane {
             }
         }
         if ctx.notes.forget(&text) {
-            ctx.notes.say(Level::Warn, format!("the archive of channel {} grows again", self.channel));
+            ctx.notes
+                .say(Level::Warn, format!("the archive of channel {} grows again", self.channel));
         }
         Ok(())
     }
@@ -371,7 +391,10 @@ impl Lane {
                     self.archive = Some(archive);
                 }
                 Err(error) if is_full(&error) => {
-                    let text = format!("no archive for channel {}: the disk is full; waiting", self.channel);
+                    let text = format!(
+                        "no archive for channel {}: the disk is full; waiting",
+                        self.channel
+                    );
                     ctx.notes.say_once(Level::Error, text);
                     ctx.wait_for_room(FULL_RETRY, &error)?;
                 }
@@ -381,7 +404,12 @@ impl Lane {
         Ok(())
     }
 
-    fn create(&self, ctx: &Context<'_>, entries: &[Entry], hidden: bool) -> io::Result<ArchiveFile> {
+    fn create(
+        &self,
+        ctx: &Context<'_>,
+        entries: &[Entry],
+        hidden: bool,
+    ) -> io::Result<ArchiveFile> {
         let mut uuid = [0; 16];
         rustix::rand::getrandom(&mut uuid[..], rustix::rand::GetRandomFlags::empty())?;
         let header = FileHeader {
@@ -400,7 +428,10 @@ impl Lane {
     /// in memory and goes into a new archive, which says so; the file is never written again.
     fn supersede(&mut self, ctx: &mut Context<'_>, error: &io::Error) -> Result<(), CollectError> {
         let Some(mut broken) = self.archive.take() else { return Ok(()) };
-        let text = format!("{} is suspect after an error ({error}): going on in a new archive", broken.name);
+        let text = format!(
+            "{} is suspect after an error ({error}): going on in a new archive",
+            broken.name
+        );
         ctx.notes.say(Level::Error, text);
         self.last = Some((broken.number(), broken.name.clone()));
         let blocks = broken.take_unsynced();
@@ -440,7 +471,8 @@ fn set_aside(
     let what = format!("{}.{index}.{generation}.{from}.bin", live.file);
     let start = from.saturating_sub(taken.start) as usize;
     std::fs::write(dir.join(&what), taken.bytes.get(start..).unwrap_or_default())?;
-    let why = format!("{error}, in sub-buffer {index}, generation {generation}, from byte {from} on");
+    let why =
+        format!("{error}, in sub-buffer {index}, generation {generation}, from byte {from} on");
     ctx.notes.say(Level::Error, format!("{}: {why}; kept as quarantine/{what}", live.file));
     ctx.notes.push(Entry::Quarantine(Quarantine { what, why }));
     live.poisoned.insert(index, generation);
@@ -475,7 +507,8 @@ impl Live {
     /// The last word about a channel.
     fn end(&self, subs: &[Sub]) -> Final {
         let status = self.reader.status().ok();
-        let highest = subs.iter().map(|sub| sub.index).chain(self.archived.subs.keys().copied()).max();
+        let highest =
+            subs.iter().map(|sub| sub.index).chain(self.archived.subs.keys().copied()).max();
         let mut claimed = vec![0u64; highest.map_or(0, |highest| highest as usize + 1)];
         let here = self.archived.subs.iter().map(|(i, at)| (*i, at.prior + u64::from(at.records)));
         // A generation that was overwritten unseen is claimed all the same.

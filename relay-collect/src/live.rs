@@ -50,7 +50,7 @@ pub(crate) struct Archived {
     pub(crate) writers: HashMap<u64, WriterState>,
     pub(crate) spans: HashMap<u64, Span>,
     pub(crate) finished: bool,
-    blocks: u64,
+    pub(crate) blocks: u64,
 }
 
 /// So many writers are remembered: of those that have ended, only the latest.

@@ -40,8 +40,6 @@ struct Queue<'a> {
 pub(crate) struct MergedRun {
     /// Index of its channel.
     pub(crate) live: usize,
-    /// Index of what was taken.
-    pub(crate) taken: usize,
     pub(crate) run: Run,
     /// The largest time of its writer up to its end.
     pub(crate) max_ns: i64,
@@ -207,7 +205,7 @@ impl<'a> Merge<'a> {
         queue.hand = part.hand.clone();
         queue.run_at = self.runs.len();
         let (live, max_ns) = (queue.live, queue.floor_ns);
-        self.runs.push(MergedRun { live, taken: at.taken, run: run.clone(), max_ns });
+        self.runs.push(MergedRun { live, run: run.clone(), max_ns });
         queue.run = self.builder.run(run);
     }
 
@@ -221,7 +219,8 @@ impl<'a> Merge<'a> {
         let (kind, span, payload, inline) = self.take_apart(queue.live, &record, time_ns);
         let callsite = match inline {
             Some(description) => {
-                let site = self.lives.get_mut(queue.live).and_then(|l| l.inline_callsite(description));
+                let site =
+                    self.lives.get_mut(queue.live).and_then(|l| l.inline_callsite(description));
                 site.map(|site| self.builder.callsite(&site))
             }
             None => self.callsite(queue.live, record.header.callsite),
@@ -262,9 +261,10 @@ impl<'a> Merge<'a> {
         match (record.kind, id) {
             (Kind::InlineEvent, _) => record::split_inline(record.payload)
                 .map_or(whole, |(site, values)| (Kind::Event, 0, values, Some(site))),
-            (Kind::SpanEvent | Kind::SpanEnter | Kind::SpanExit | Kind::SpanFollows, Some((id, rest))) => {
-                (record.kind, u64::from_le_bytes(*id), rest, None)
-            }
+            (
+                Kind::SpanEvent | Kind::SpanEnter | Kind::SpanExit | Kind::SpanFollows,
+                Some((id, rest)),
+            ) => (record.kind, u64::from_le_bytes(*id), rest, None),
             (Kind::SpanClose, Some((id, rest))) => {
                 let id = u64::from_le_bytes(*id);
                 self.closed.push((live, id));

@@ -56,11 +56,7 @@ fn hand_of(record: &Record<'_>) -> Result<Hand, relay_fmt::Error> {
         tid: lease.tid,
         nesting: lease.nesting,
         thread: lease.name.to_vec(),
-        anchor: Anchor {
-            tick: record.header.tick,
-            mono_ns: lease.mono_ns,
-            real_ns: lease.real_ns,
-        },
+        anchor: Anchor { tick: record.header.tick, mono_ns: lease.mono_ns, real_ns: lease.real_ns },
     })
 }
 

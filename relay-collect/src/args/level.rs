@@ -15,9 +15,7 @@ pub fn level(text: &str) -> Result<Level, ArgError> {
         _ => text.parse(),
     };
     found.map_err(|_| {
-        ArgError::new(format!(
-            "`{text}` is not a level; use error, warn, info, debug or trace"
-        ))
+        ArgError::new(format!("`{text}` is not a level; use error, warn, info, debug or trace"))
     })
 }
 

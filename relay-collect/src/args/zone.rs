@@ -77,13 +77,9 @@ mod tests {
 
     #[test]
     fn the_usual_forms() {
-        for (text, seconds) in [
-            ("UTC", 0),
-            ("z", 0),
-            ("+02:00", 7_200),
-            ("-0330", -12_600),
-            ("+14", 50_400),
-        ] {
+        for (text, seconds) in
+            [("UTC", 0), ("z", 0), ("+02:00", 7_200), ("-0330", -12_600), ("+14", 50_400)]
+        {
             let zone: Zone = text.parse().unwrap();
             let found = zone.get().to_offset(jiff::Timestamp::UNIX_EPOCH).seconds();
             assert_eq!(found, seconds, "{text}");

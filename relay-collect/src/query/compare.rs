@@ -51,9 +51,7 @@ fn int_with_float(a: i128, b: f64) -> Option<Ordering> {
     }
     // The cast saturates, which keeps the order; what lies behind the point decides ties.
     let whole = b.trunc() as i128;
-    let tie = 0.0f64
-        .partial_cmp(&(b - b.trunc()))
-        .filter(|_| b.is_finite());
+    let tie = 0.0f64.partial_cmp(&(b - b.trunc())).filter(|_| b.is_finite());
     Some(a.cmp(&whole).then(tie.unwrap_or(Ordering::Equal)))
 }
 

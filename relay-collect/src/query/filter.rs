@@ -36,9 +36,7 @@ impl Grep {
             let finder = Finder::new(pattern.as_bytes()).into_owned();
             return Ok(Self(Matcher::Text(Box::new(finder))));
         }
-        let regex = RegexBuilder::new(pattern)
-            .case_insensitive(ignore_case)
-            .build();
+        let regex = RegexBuilder::new(pattern).case_insensitive(ignore_case).build();
         let bad = |e| ArgError::new(format!("`{pattern}` is not a regular expression: {e}"));
         regex.map(|r| Self(Matcher::Regex(r))).map_err(bad)
     }
@@ -222,8 +220,7 @@ impl Filter {
             return true;
         }
         let wanted = |most| Level::ALL.into_iter().take_while(move |l| *l <= most);
-        self.level
-            .is_none_or(|most| wanted(most).any(|l| facts.has_level(l)))
+        self.level.is_none_or(|most| wanted(most).any(|l| facts.has_level(l)))
             && facts
                 .targets
                 .is_none_or(|t| self.targets.is_empty() || t.iter().any(|t| self.passes_target(t)))

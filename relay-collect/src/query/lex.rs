@@ -112,8 +112,7 @@ fn sign(rest: &str) -> Option<(Token, &str)> {
         ("(", Token::Open),
         (")", Token::Close),
     ];
-    ops.chain(others)
-        .find_map(|(sign, token)| Some((token, rest.strip_prefix(sign)?)))
+    ops.chain(others).find_map(|(sign, token)| Some((token, rest.strip_prefix(sign)?)))
 }
 
 fn unknown_sign(text: &str, at: usize, c: char) -> ParseError {

@@ -53,11 +53,7 @@ pub struct ParseError {
 impl ParseError {
     fn new(text: &str, at: usize, what: String) -> Self {
         let before = text.get(..at).unwrap_or(text);
-        Self {
-            text: text.into(),
-            column: before.chars().count() + 1,
-            what,
-        }
+        Self { text: text.into(), column: before.chars().count() + 1, what }
     }
 
     /// The character at which it goes wrong, counted from 1.
@@ -70,11 +66,8 @@ impl ParseError {
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // One line, whatever was typed, so that the mark stands under its place.
-        let line: String = self
-            .text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let line: String =
+            self.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let (what, column) = (&self.what, self.column);
         writeln!(f, "{what} (column {column})\n    {line}")?;
         write!(f, "    {:>column$}", '^')
@@ -131,10 +124,7 @@ impl Expr {
     /// When it cannot be understood; the error says where.
     pub fn parse_at(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Self, ParseError> {
         let root = parse::parse(text, parse::Clock { now, zone })?;
-        Ok(Self {
-            root,
-            scratch: Scratch::default(),
-        })
+        Ok(Self { root, scratch: Scratch::default() })
     }
 
     /// Whether the event is meant.

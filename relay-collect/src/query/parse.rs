@@ -107,12 +107,7 @@ struct Parser<'a> {
 
 pub(super) fn parse(text: &str, clock: Clock<'_>) -> Result<Node, ParseError> {
     let tokens = lex(text)?.into_iter().peekable();
-    let mut parser = Parser {
-        text,
-        tokens,
-        clock,
-        depth: 0,
-    };
+    let mut parser = Parser { text, tokens, clock, depth: 0 };
     let node = parser.any()?;
     match parser.next() {
         (_, Token::End) => Ok(node),

@@ -15,11 +15,7 @@ fn sample() -> RowBuffer {
     add_span(&mut b, [2, 1], "query", "rows", int(0, 12));
     let warn = add_site(&mut b, site(Level::Warn, "hyper::proto", &["status", "ok"]));
     let debug = add_site(&mut b, site(Level::Debug, "hyperion", &["status", "ratio"]));
-    let first = [
-        text(0, b"request timed out"),
-        int(1, 503),
-        vec![2, Type::Bool as u8, 1],
-    ];
+    let first = [text(0, b"request timed out"), int(1, 503), vec![2, Type::Bool as u8, 1]];
     b.push(0, Kind::SpanEvent, warn, 2, TIME, &first.concat());
     let ratio = [&[2, Type::F64 as u8][..], &0.5f64.to_le_bytes()].concat();
     let second = [text(0, b"fine"), text(1, b"200"), ratio].concat();
@@ -94,11 +90,7 @@ fn errors_point_at_their_place() {
     for (text, column, what) in [
         ("", 1, "expected a name"),
         ("level = warn", 7, "equality is written `==`"),
-        (
-            "level == && x",
-            10,
-            "expected a value after `==`, found `&&`",
-        ),
+        ("level == && x", 10, "expected a value after `==`, found `&&`"),
         ("level == loud", 10, "a level is error, warn"),
         ("level ^= w", 7, "`^=` compares text"),
         ("time ~ x", 6, "`~` compares text"),
@@ -148,10 +140,7 @@ fn filters_let_pass_what_they_say() {
     assert_eq!(rows(Filter::new().until_ns(TIME + 1)), "02");
     assert_eq!(rows(Filter::new().grep(grep("timed"))), "0");
     assert_eq!(rows(Filter::new().grep(grep("^fi|raw"))), "12");
-    assert_eq!(
-        rows(Filter::new().grep(Grep::new("FINE", true).unwrap())),
-        "1"
-    );
+    assert_eq!(rows(Filter::new().grep(Grep::new("FINE", true).unwrap())), "1");
     assert_eq!(rows(Filter::new().expr(expr("status > 0").unwrap())), "01");
     assert!(Grep::new("(", false).is_err());
     assert!(grep("a.b").literal().is_none());

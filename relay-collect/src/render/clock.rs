@@ -56,20 +56,12 @@ pub(crate) fn put_number(mut value: u64, out: &mut Vec<u8>) {
 impl Clock {
     /// UTC, ending in `Z`.
     pub(crate) const fn utc() -> Self {
-        Self {
-            zone: None,
-            second: None,
-            head: Vec::new(),
-            tail: Vec::new(),
-        }
+        Self { zone: None, second: None, head: Vec::new(), tail: Vec::new() }
     }
 
     /// The local time of a zone, ending in its offset.
     pub(crate) fn local(zone: TimeZone) -> Self {
-        Self {
-            zone: Some(zone),
-            ..Self::utc()
-        }
+        Self { zone: Some(zone), ..Self::utc() }
     }
 
     /// Appends a time.
@@ -97,11 +89,7 @@ impl Clock {
         self.head.clear();
         self.tail.clear();
         let (date, time) = (local.date(), local.time());
-        put_padded(
-            u32::try_from(date.year()).unwrap_or_default(),
-            4,
-            &mut self.head,
-        );
+        put_padded(u32::try_from(date.year()).unwrap_or_default(), 4, &mut self.head);
         for (mark, part) in [
             (b'-', date.month()),
             (b'-', date.day()),
@@ -138,10 +126,7 @@ mod tests {
     #[test]
     fn times_have_their_zone() {
         let ns = 1_795_525_200_123_456_789;
-        assert_eq!(
-            shown(&mut Clock::utc(), ns, Digits::Nine),
-            "2026-11-24T13:00:00.123456789Z"
-        );
+        assert_eq!(shown(&mut Clock::utc(), ns, Digits::Nine), "2026-11-24T13:00:00.123456789Z");
         let zone = TimeZone::fixed(
             jiff::tz::offset(-3).saturating_sub(jiff::SignedDuration::from_mins(30)),
         );
@@ -149,10 +134,7 @@ mod tests {
             shown(&mut Clock::local(zone), ns, Digits::Six),
             "2026-11-24T09:30:00.123456-03:30"
         );
-        assert_eq!(
-            shown(&mut Clock::utc(), -1, Digits::Nine),
-            "1969-12-31T23:59:59.999999999Z"
-        );
+        assert_eq!(shown(&mut Clock::utc(), -1, Digits::Nine), "1969-12-31T23:59:59.999999999Z");
     }
 
     proptest! {

@@ -229,27 +229,17 @@ mod tests {
 
     #[test]
     fn what_forges_is_shown() {
-        assert_eq!(
-            bare(b"a\r\nERROR b\x1b[31m\x7f"),
-            r"a\r\nERROR b\x1b[31m\x7f"
-        );
-        assert_eq!(
-            bare("\u{202e}x\u{9b}\u{2028}".as_bytes()),
-            r"\u{202e}x\u{9b}\u{2028}"
-        );
+        assert_eq!(bare(b"a\r\nERROR b\x1b[31m\x7f"), r"a\r\nERROR b\x1b[31m\x7f");
+        assert_eq!(bare("\u{202e}x\u{9b}\u{2028}".as_bytes()), r"\u{202e}x\u{9b}\u{2028}");
         assert_eq!(bare(b"\xff ok \xc3\xa9 \xc3"), r"\xff ok é \xc3");
         assert_eq!(bare(br"C:\dir \d+ \new"), r"C:\dir \d+ \\new");
     }
 
     #[test]
     fn base64_is_the_usual_one() {
-        for (plain, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
+        for (plain, coded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
             let mut out = Vec::new();
             base64(plain.as_bytes(), &mut out);
             assert_eq!(out, coded.as_bytes());

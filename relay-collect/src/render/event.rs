@@ -97,14 +97,7 @@ impl<'a> Event<'a> {
             Kind::SpanFollows => &[],
             _ => row.payload,
         };
-        Self {
-            callsite: row.callsite,
-            values,
-            row,
-            run,
-            source,
-            spans,
-        }
+        Self { callsite: row.callsite, values, row, run, source, spans }
     }
 
     /// The callsite that level, target and place are taken from: the event's, else, for a row about
@@ -122,18 +115,14 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn follows(&self) -> Option<u64> {
         let is = self.row.kind == Kind::SpanFollows;
-        is.then(|| Cursor::new(self.row.payload).u64().ok())
-            .flatten()
+        is.then(|| Cursor::new(self.row.payload).u64().ok()).flatten()
     }
 
     /// The event's values; `None` where it has none, or no callsite to say what they are.
     #[must_use]
     pub fn fields(&self) -> Option<Values<'a>> {
         use Kind::{Event, InlineEvent, SpanEvent, SpanNew, SpanRecord};
-        let has = matches!(
-            self.row.kind,
-            Event | SpanEvent | InlineEvent | SpanNew | SpanRecord
-        );
+        let has = matches!(self.row.kind, Event | SpanEvent | InlineEvent | SpanNew | SpanRecord);
         let callsite = self.callsite.filter(|_| has)?;
         Some(callsite.values(self.values))
     }
@@ -210,11 +199,7 @@ impl<'a> View<'a> {
             chain.reverse();
             (*key, chain)
         });
-        let mut view = Self {
-            buffer,
-            chains: chains.collect(),
-            inline: HashMap::new(),
-        };
+        let mut view = Self { buffer, chains: chains.collect(), inline: HashMap::new() };
         view.resolve_inline();
         view
     }

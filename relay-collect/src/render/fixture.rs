@@ -47,11 +47,8 @@ pub(crate) fn buffer() -> RowBuffer {
 
 /// A callsite with sparse values whose first field is the message.
 pub(crate) fn site(level: Level, target: &str, fields: &[&str]) -> Callsite {
-    let declared = |name: &&str| Field {
-        name: (*name).into(),
-        of: Type::Tagged,
-        argument_only: false,
-    };
+    let declared =
+        |name: &&str| Field { name: (*name).into(), of: Type::Tagged, argument_only: false };
     Callsite {
         level,
         facade: Facade::TracingEvent,
@@ -62,10 +59,7 @@ pub(crate) fn site(level: Level, target: &str, fields: &[&str]) -> Callsite {
         file: "src/cart.rs".into(),
         name: "event".into(),
         template: "{0}".into(),
-        fields: std::iter::once(&"message")
-            .chain(fields)
-            .map(declared)
-            .collect(),
+        fields: std::iter::once(&"message").chain(fields).map(declared).collect(),
     }
 }
 
@@ -100,11 +94,7 @@ pub(crate) fn add_span(
 
 /// A sparse string value.
 pub(crate) fn text(index: u8, bytes: &[u8]) -> Vec<u8> {
-    let of = if std::str::from_utf8(bytes).is_ok() {
-        Type::Str
-    } else {
-        Type::Bytes
-    };
+    let of = if std::str::from_utf8(bytes).is_ok() { Type::Str } else { Type::Bytes };
     let mut out = vec![index];
     put_str(&mut out, of, bytes);
     out
@@ -156,14 +146,7 @@ pub(crate) fn everywhere(bytes: &[u8]) -> RowBuffer {
     b.push(0, Kind::SpanEvent, c, 2, TIME + 1, &payload);
     b.push(0, Kind::Raw, 0, 0, TIME, bytes);
     b.push(0, Kind::InlineEvent, 0, 0, TIME, &brought);
-    b.push(
-        0,
-        Kind::SpanNew,
-        c,
-        2,
-        TIME,
-        &[&[0; 8][..], &payload].concat(),
-    );
+    b.push(0, Kind::SpanNew, c, 2, TIME, &[&[0; 8][..], &payload].concat());
     b.push(0, Kind::SpanEnter, 0, 2, TIME, &[]);
     b.push(0, Kind::SpanRecord, c, 2, TIME, &payload);
     b.push(0, Kind::SpanFollows, 0, 2, TIME, &[9, 0, 0, 0, 0, 0, 0, 0]);

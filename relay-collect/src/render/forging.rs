@@ -10,9 +10,7 @@ use serde_json::Value as Json;
 fn forgers() -> Vec<Vec<u8>> {
     let controls = (0u8..0x20).chain([0x7f]).map(|b| vec![b'a', b, b'b']);
     let chars = ('\u{80}'..='\u{9f}')
-        .chain([
-            '\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{feff}',
-        ])
+        .chain(['\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{feff}'])
         .chain('\u{202a}'..='\u{202e}')
         .chain('\u{2066}'..='\u{2069}')
         .map(|c| format!("a{c}b").into_bytes());
@@ -52,10 +50,7 @@ fn forged(bytes: &[u8]) -> Option<String> {
         if body.any(acts) {
             return Some(format!("{format:?} lets through: {text:?}"));
         }
-        if format == Format::Json
-            && text
-                .lines()
-                .any(|l| serde_json::from_str::<Json>(l).is_err())
+        if format == Format::Json && text.lines().any(|l| serde_json::from_str::<Json>(l).is_err())
         {
             return Some(format!("not JSON: {text}"));
         }

@@ -87,10 +87,7 @@ fn make_span_site(callsite: &Callsite) -> SpanSite {
     let mut head = b"{".to_vec();
     put_bytes("name", callsite.name.as_bytes(), &mut head);
     head.extend_from_slice(b"\"id\":");
-    SpanSite {
-        head,
-        keys: Keys::new(callsite, Show::Every, put_key),
-    }
+    SpanSite { head, keys: Keys::new(callsite, Show::Every, put_key) }
 }
 
 fn put_origin(event: &Event<'_>, out: &mut Vec<u8>) {

@@ -55,10 +55,7 @@ fn make_site(callsite: &Callsite) -> Site {
     let level = callsite.level.as_str().to_ascii_lowercase();
     put_word("level", level.as_bytes(), &mut head);
     put_word("target", callsite.target.as_bytes(), &mut head);
-    Site {
-        head,
-        keys: Keys::new(callsite, Show::of(callsite, Show::All), put_key),
-    }
+    Site { head, keys: Keys::new(callsite, Show::of(callsite, Show::All), put_key) }
 }
 
 fn make_span_keys(callsite: &Callsite) -> Keys {

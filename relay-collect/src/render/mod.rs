@@ -154,11 +154,7 @@ impl Renderer {
             Format::Logfmt => Writer::Logfmt(Box::new(logfmt::Logfmt::new(zone()))),
             Format::Raw => Writer::Raw,
         };
-        Self {
-            writer,
-            spans: options.spans,
-            end: if options.nul { 0 } else { b'\n' },
-        }
+        Self { writer, spans: options.spans, end: if options.nul { 0 } else { b'\n' } }
     }
 
     /// Appends the event and the end of its line. Answers whether it is shown: rows about spans

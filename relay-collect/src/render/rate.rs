@@ -22,14 +22,7 @@ fn log_rows() -> RowBuffer {
             i * 7 % 9999
         );
         let c = sites[(i * 31 % 50) as usize];
-        b.push(
-            0,
-            Kind::Event,
-            c,
-            0,
-            TIME + i * 10_000,
-            &text(0, message.as_bytes()),
-        );
+        b.push(0, Kind::Event, c, 0, TIME + i * 10_000, &text(0, message.as_bytes()));
     }
     b
 }
@@ -70,12 +63,9 @@ fn rate(buffer: &RowBuffer, format: Format) -> f64 {
 #[ignore = "measures; wants --release and an idle machine"]
 fn rates_are_reached() {
     let (log, span) = (log_rows(), span_rows());
-    for (format, goal) in [
-        (Format::Raw, 2e6),
-        (Format::Text, 1e6),
-        (Format::Json, 5e5),
-        (Format::Logfmt, 5e5),
-    ] {
+    for (format, goal) in
+        [(Format::Raw, 2e6), (Format::Text, 1e6), (Format::Json, 5e5), (Format::Logfmt, 5e5)]
+    {
         let (of_log, of_span) = (rate(&log, format), rate(&span, format));
         println!("{format:?}: {of_log:.0} rows/s, with spans and fields {of_span:.0} rows/s");
         assert!(of_log > goal, "{format:?} reaches only {of_log:.0} rows/s");

@@ -19,9 +19,7 @@ pub(crate) struct Sites<T> {
 
 impl<T> Sites<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            known: HashMap::new(),
-        }
+        Self { known: HashMap::new() }
     }
 
     /// What is prepared for `callsite`; `make` prepares it the first time.
@@ -35,9 +33,7 @@ impl<T> Sites<T> {
             self.known.clear();
         }
         let entry = self.known.entry(key);
-        &entry
-            .or_insert_with(|| (Arc::clone(callsite), make(callsite)))
-            .1
+        &entry.or_insert_with(|| (Arc::clone(callsite), make(callsite))).1
     }
 }
 
@@ -197,9 +193,7 @@ pub(crate) fn last_values<'a>(
                 places.extend(names.map(|(i, f)| (f.name.clone().into_owned(), i)));
             }
             let next = fields.len();
-            let place = *places
-                .entry(field.name.clone().into_owned())
-                .or_insert(next);
+            let place = *places.entry(field.name.clone().into_owned()).or_insert(next);
             (place < next).then_some(place)
         };
         match place.and_then(|i| fields.get_mut(i)) {
@@ -216,10 +210,7 @@ mod tests {
 
     #[test]
     fn holes_are_found() {
-        assert_eq!(
-            consumed("{0} {{1}} {2:.2} {3:>4$}"),
-            HashSet::from([0, 2, 3])
-        );
+        assert_eq!(consumed("{0} {{1}} {2:.2} {3:>4$}"), HashSet::from([0, 2, 3]));
         assert_eq!(consumed("{"), HashSet::new());
     }
 }

@@ -32,10 +32,7 @@ fn text_is_for_people() {
         "2026-11-24T14:00:00.123456+01:00 INFO  shop::cart: \
          request{id=7}:query{table=\"u s\"}: added user=\"J B\" count=3"
     );
-    assert_eq!(
-        found[1],
-        r"2026-11-24T14:00:00.123456+01:00 -     app: a raw\nline \xff"
-    );
+    assert_eq!(found[1], r"2026-11-24T14:00:00.123456+01:00 -     app: a raw\nline \xff");
     assert_eq!(
         found[2],
         "2026-11-24T14:00:00.123456+01:00 INFO  shop: request{id=7}: span_enter query#2"
@@ -48,17 +45,10 @@ fn text_says_who_when_asked_and_colours_when_asked() {
     b.runs[0].thread = b"pool 1".to_vec();
     let out = render(&b, Options::default().process(true));
     let out = String::from_utf8(out).unwrap();
-    assert!(
-        out.contains(r#"INFO  app[1234]/"pool 1" shop::cart: "#),
-        "{out}"
-    );
+    assert!(out.contains(r#"INFO  app[1234]/"pool 1" shop::cart: "#), "{out}");
     assert!(!out.contains('\x1b'));
     let out = render(&b, Options::default().color(true));
-    assert!(
-        String::from_utf8(out)
-            .unwrap()
-            .contains("\x1b[32mINFO\x1b[0m")
-    );
+    assert!(String::from_utf8(out).unwrap().contains("\x1b[32mINFO\x1b[0m"));
 }
 
 #[test]
@@ -78,19 +68,12 @@ fn json_has_its_schema() {
     });
     assert_eq!(event, expected);
     let page = include_str!("../../../docs/format/json.md");
-    assert!(
-        page.contains(&found[0]),
-        "the page shows another line than {}",
-        found[0]
-    );
+    assert!(page.contains(&found[0]), "the page shows another line than {}", found[0]);
     let raw: Json = serde_json::from_str(&found[1]).unwrap();
     assert_eq!(raw["message_b64"], "YSByYXcKbGluZSD/");
     assert_eq!((&raw["kind"], &raw["level"]), (&json!("raw"), &Json::Null));
     let enter: Json = serde_json::from_str(&found[2]).unwrap();
-    assert_eq!(
-        (&enter["kind"], &enter["span"]),
-        (&json!("span_enter"), &json!(2))
-    );
+    assert_eq!((&enter["kind"], &enter["span"]), (&json!("span_enter"), &json!(2)));
 }
 
 /// Every key that any row has is in the committed schema, and every required one is in every row.
@@ -105,11 +88,7 @@ fn the_committed_schema_is_the_one_written() {
             let event: Json = serde_json::from_str(&line).unwrap();
             let event = event.as_object().unwrap();
             assert!(event.keys().all(|k| known.contains_key(k)), "{line}");
-            assert!(
-                required
-                    .iter()
-                    .all(|k| event.contains_key(k.as_str().unwrap()))
-            );
+            assert!(required.iter().all(|k| event.contains_key(k.as_str().unwrap())));
         }
     }
 }
@@ -137,14 +116,7 @@ fn raw_is_byte_for_byte() {
 fn a_malformed_record_is_shown_and_said() {
     let mut b = buffer();
     let c = add_site(&mut b, site(Level::Info, "t", &["x"]));
-    b.push(
-        0,
-        Kind::Event,
-        c,
-        0,
-        TIME,
-        &[text(0, b"hi"), vec![1, 99]].concat(),
-    );
+    b.push(0, Kind::Event, c, 0, TIME, &[text(0, b"hi"), vec![1, 99]].concat());
     assert!(
         lines(&b, Format::Text)[0].ends_with(r#"t: hi !malformed="a value has an unknown type""#)
     );
@@ -190,9 +162,8 @@ fn lines_in_turn_are_each_their_own() {
     b.runs[1].thread = b"other".to_vec();
     b.runs[2].source = 1;
     // More callsites than are remembered.
-    let sites: Vec<u32> = (0..5000)
-        .map(|i| add_site(&mut b, site(Level::Info, &format!("t{i}"), &[])))
-        .collect();
+    let sites: Vec<u32> =
+        (0..5000).map(|i| add_site(&mut b, site(Level::Info, &format!("t{i}"), &[]))).collect();
     for round in 0..2 {
         for (i, c) in sites.iter().enumerate() {
             let time = TIME + (i as i64 % 2) * 1_000_000_000;
@@ -234,29 +205,15 @@ fn any_value() -> impl Strategy<Value = (Vec<u8>, Json)> {
         any::<u8>().prop_map(move |n| (tagged(Type::U8, &[n]), json!(n))),
         any::<i128>().prop_map(move |n| {
             let text = n.to_string();
-            (
-                tagged(Type::I128, &n.to_le_bytes()),
-                serde_json::from_str(&text).unwrap(),
-            )
+            (tagged(Type::I128, &n.to_le_bytes()), serde_json::from_str(&text).unwrap())
         }),
         any::<f64>().prop_map(move |x| {
-            let shown = if x.is_finite() {
-                json!(x)
-            } else {
-                json!(format!("{x:?}"))
-            };
+            let shown = if x.is_finite() { json!(x) } else { json!(format!("{x:?}")) };
             (tagged(Type::F64, &x.to_le_bytes()), shown)
         }),
         any::<f32>().prop_map(move |x| {
-            let shown = if x.is_finite() {
-                format!("{x:?}")
-            } else {
-                format!("\"{x:?}\"")
-            };
-            (
-                tagged(Type::F32, &x.to_le_bytes()),
-                serde_json::from_str(&shown).unwrap(),
-            )
+            let shown = if x.is_finite() { format!("{x:?}") } else { format!("\"{x:?}\"") };
+            (tagged(Type::F32, &x.to_le_bytes()), serde_json::from_str(&shown).unwrap())
         }),
         any::<String>().prop_map(|s| (text(0, s.as_bytes())[1..].to_vec(), json!(s))),
         any::<char>()

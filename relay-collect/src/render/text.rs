@@ -94,11 +94,7 @@ impl Paint {
         self.target(&callsite.target, &mut target);
         let show = Show::of(callsite, Show::Rest);
         let keys = Keys::new(callsite, show, |name, out| self.key(name, out));
-        Site {
-            level,
-            target,
-            keys,
-        }
+        Site { level, target, keys }
     }
 }
 

@@ -119,10 +119,7 @@ impl BlockHeader {
         for _ in 0..meta::count(&mut input, 1)? {
             sections.0.push(meta::narrow(input.varint()?)?);
         }
-        let filter = Filter {
-            kind: input.u8()?,
-            bytes: input.prefixed()?.to_vec(),
-        };
+        let filter = Filter { kind: input.u8()?, bytes: input.prefixed()?.to_vec() };
         let stored = input.prefixed()?;
         let lists = if flags & COMPRESSED != 0 {
             &zstd_frame::take(&mut Cursor::new(stored), *budget)?
@@ -130,38 +127,17 @@ impl BlockHeader {
             stored
         };
         charge(budget, lists.len() as u64)?;
-        let facts = Facts {
-            rows,
-            raw_bytes,
-            min_order_ns,
-            max_order_ns,
-            level_mask,
-            ..take_lists(lists)?
-        };
+        let facts =
+            Facts { rows, raw_bytes, min_order_ns, max_order_ns, level_mask, ..take_lists(lists)? };
         // Long thread names are stored once and copied for each run.
-        charge(
-            budget,
-            facts.runs.iter().map(|run| run.thread.len() as u64).sum(),
-        )?;
-        Ok(Self {
-            sequence,
-            kind,
-            previous_crc,
-            body_crc,
-            body_len,
-            sections,
-            filter,
-            facts,
-        })
+        charge(budget, facts.runs.iter().map(|run| run.thread.len() as u64).sum())?;
+        Ok(Self { sequence, kind, previous_crc, body_crc, body_len, sections, filter, facts })
     }
 }
 
 fn charge(budget: &mut u64, bytes: u64) -> Result<()> {
-    let too_large = Error::TooLarge {
-        what: "the lists of the block headers",
-        bytes,
-        most: *budget,
-    };
+    let too_large =
+        Error::TooLarge { what: "the lists of the block headers", bytes, most: *budget };
     *budget = budget.checked_sub(bytes).ok_or(too_large)?;
     Ok(())
 }
@@ -189,10 +165,7 @@ fn take_lists(bytes: &[u8]) -> Result<Facts> {
     let mut targets = Vec::new();
     for _ in 0..meta::count(&mut input, 2)? {
         let level_mask = input.u8()?;
-        targets.push(Target {
-            name: input.text()?.to_owned(),
-            level_mask,
-        });
+        targets.push(Target { name: input.text()?.to_owned(), level_mask });
     }
     let count = meta::count(&mut input, 8)?;
     let digests: Result<Vec<u64>, crate::Error> = (0..count).map(|_| input.u64()).collect();

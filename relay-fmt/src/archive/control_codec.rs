@@ -31,11 +31,7 @@ pub(crate) fn encode(entries: &[Entry]) -> Result<Vec<u8>> {
     }
     if list.len() as u64 > MAX_ENTRIES {
         let (what, bytes) = ("a control frame", list.len() as u64);
-        return Err(Error::TooLarge {
-            what,
-            bytes,
-            most: MAX_ENTRIES,
-        });
+        return Err(Error::TooLarge { what, bytes, most: MAX_ENTRIES });
     }
     let mut out = Vec::new();
     if list.len() > COMPRESS_FROM {
@@ -82,10 +78,7 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) -> u64 {
         }
         Entry::Positions(positions) => {
             put_varint(out, positions.channels.len() as u64);
-            positions
-                .channels
-                .iter()
-                .for_each(|channel| put_channel(out, channel));
+            positions.channels.iter().for_each(|channel| put_channel(out, channel));
             3
         }
         Entry::Tombstone(tombstone) => {
@@ -128,14 +121,8 @@ fn take_entry(tag: u64, input: &mut Cursor<'_>) -> Result<Option<Entry>> {
             Entry::Positions(positions)
         }
         4 => Entry::Tombstone(take_tombstone(input)?),
-        5 => Entry::Supersedes(Supersedes {
-            file: text(input)?,
-            offset: input.varint()?,
-        }),
-        6 => Entry::Quarantine(Quarantine {
-            what: text(input)?,
-            why: text(input)?,
-        }),
+        5 => Entry::Supersedes(Supersedes { file: text(input)?, offset: input.varint()? }),
+        6 => Entry::Quarantine(Quarantine { what: text(input)?, why: text(input)? }),
         7 => {
             let level = Level::from_u8(input.u8()?);
             Entry::Note(Note {
@@ -155,9 +142,7 @@ fn put_final(out: &mut Vec<u8>, last: &Final) {
     out.push(u8::from(last.clean));
     put_prefixed(out, last.reason.as_bytes());
     put_varint(out, last.per_sub_buffer.len() as u64);
-    last.per_sub_buffer
-        .iter()
-        .for_each(|records| put_varint(out, *records));
+    last.per_sub_buffer.iter().for_each(|records| put_varint(out, *records));
 }
 
 fn take_final(input: &mut Cursor<'_>) -> Result<Final> {
@@ -169,14 +154,7 @@ fn take_final(input: &mut Cursor<'_>) -> Result<Final> {
     for _ in 0..count(input, 1)? {
         per_sub_buffer.push(input.varint()?);
     }
-    Ok(Final {
-        id,
-        claimed,
-        discarded,
-        per_sub_buffer,
-        clean,
-        reason,
-    })
+    Ok(Final { id, claimed, discarded, per_sub_buffer, clean, reason })
 }
 
 fn put_channel(out: &mut Vec<u8>, channel: &ChannelPosition) {
@@ -224,12 +202,7 @@ fn take_channel(input: &mut Cursor<'_>, index: usize) -> Result<ChannelPosition>
     let mut spans = take_spans(input, &callsites)?;
     let index = narrow(index as u64)?;
     spans.iter_mut().for_each(|span| span.source = index);
-    Ok(ChannelPosition {
-        source,
-        sub_buffers,
-        writers,
-        spans,
-    })
+    Ok(ChannelPosition { source, sub_buffers, writers, spans })
 }
 
 fn put_tombstone(out: &mut Vec<u8>, tombstone: &Tombstone) {
@@ -253,14 +226,7 @@ fn take_tombstone(input: &mut Cursor<'_>) -> Result<Tombstone> {
     for _ in 0..count(input, 17)? {
         channels.push((ChannelId(input.array()?), input.varint()?));
     }
-    Ok(Tombstone {
-        file,
-        number,
-        rows,
-        min_order_ns,
-        max_order_ns,
-        channels,
-    })
+    Ok(Tombstone { file, number, rows, min_order_ns, max_order_ns, channels })
 }
 
 #[cfg(test)]
@@ -270,11 +236,7 @@ mod tests {
 
     #[test]
     fn unknown_tags_and_later_fields_are_skipped() {
-        let note = Note {
-            level: Level::Warn,
-            time_ns: -1,
-            text: "t".into(),
-        };
+        let note = Note { level: Level::Warn, time_ns: -1, text: "t".into() };
         let (mut list, mut one) = (Vec::new(), Vec::new());
         put_varint(&mut list, 1_000_000);
         put_prefixed(&mut list, b"from the future");

@@ -77,13 +77,7 @@ impl Directory {
         content.extend_from_slice(&offset.to_le_bytes());
         content.extend_from_slice(&len.to_le_bytes());
         content.extend_from_slice(TRAILER_MAGIC);
-        put_frame(
-            out,
-            FrameKind::Directory,
-            &self.header.uuid,
-            offset,
-            &content,
-        )?;
+        put_frame(out, FrameKind::Directory, &self.header.uuid, offset, &content)?;
         Ok(())
     }
 
@@ -101,15 +95,9 @@ impl Directory {
         let mut input = Cursor::new(&list);
         let header = input.prefixed().map_err(|e| at(e.into()))?;
         let header = FileHeader::decode(head.uuid, header)?;
-        let mut directory = Self {
-            header,
-            header_crc: 0,
-            blocks: Vec::new(),
-            controls: Vec::new(),
-        };
-        directory
-            .take_places(&mut input, offset, file_len)
-            .map_err(at)?;
+        let mut directory =
+            Self { header, header_crc: 0, blocks: Vec::new(), controls: Vec::new() };
+        directory.take_places(&mut input, offset, file_len).map_err(at)?;
         Ok(directory)
     }
 
@@ -124,13 +112,7 @@ impl Directory {
             let header = BlockHeader::decode(content, &mut budget)?;
             let header_len = (HEAD_LEN + content.len()) as u64;
             let content = content.into();
-            let entry = BlockEntry {
-                offset,
-                header_len,
-                crc,
-                header,
-                content,
-            };
+            let entry = BlockEntry { offset, header_len, crc, header, content };
             if offset < free_from || entry.end() > end {
                 return Err(outside().into());
             }
@@ -141,10 +123,7 @@ impl Directory {
         for _ in 0..meta::count(input, 2)? {
             let offset = before.checked_add(input.varint()?).ok_or_else(outside)?;
             let len = input.varint()?;
-            if offset
-                .checked_add(len)
-                .is_none_or(|control_end| control_end > end)
-            {
+            if offset.checked_add(len).is_none_or(|control_end| control_end > end) {
                 return Err(outside().into());
             }
             before = offset;

@@ -42,16 +42,10 @@ impl fmt::Display for Error {
             Self::NotAnArchive => write!(f, "the file is not a relay archive"),
             Self::TornHeader => write!(f, "the file ends within the header of a relay archive"),
             Self::Version(version) => {
-                write!(
-                    f,
-                    "the archive is of version {version}, which this version does not know"
-                )
+                write!(f, "the archive is of version {version}, which this version does not know")
             }
             Self::Incompatible(bits) => {
-                write!(
-                    f,
-                    "the archive uses features {bits:#x} that this version does not know"
-                )
+                write!(f, "the archive uses features {bits:#x} that this version does not know")
             }
             Self::Frame { offset, error } => write!(f, "the frame at byte {offset}: {error}"),
             Self::Block { offset, error } => write!(f, "the block at byte {offset}: {error}"),

@@ -83,13 +83,7 @@ impl Head {
         if len < HEAD_LEN as u64 || len - HEAD_LEN as u64 > MAX_FRAME {
             return Err(Error::new("a frame is shorter than its head or too long"));
         }
-        Ok(Self {
-            kind,
-            uuid,
-            len,
-            head_crc: stated_crc,
-            content_crc,
-        })
+        Ok(Self { kind, uuid, len, head_crc: stated_crc, content_crc })
     }
 
     /// Checks the content against the head.
@@ -144,16 +138,10 @@ mod tests {
         let mut out = Vec::new();
         let crc = put_frame(&mut out, FrameKind::Control, &[7; 16], 100, b"content").unwrap();
         let head = Head::parse(&out, 100).unwrap();
-        assert_eq!(
-            (head.kind, head.uuid, head.len),
-            (FrameKind::Control, [7; 16], 39)
-        );
+        assert_eq!((head.kind, head.uuid, head.len), (FrameKind::Control, [7; 16], 39));
         assert_eq!(head.content_crc, crc);
         head.check(&out[HEAD_LEN..]).unwrap();
         assert!(head.check(b"other").is_err());
-        assert!(
-            Head::parse(&out, 101).is_err(),
-            "elsewhere it is somebody's bytes"
-        );
+        assert!(Head::parse(&out, 101).is_err(), "elsewhere it is somebody's bytes");
     }
 }

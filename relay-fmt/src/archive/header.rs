@@ -98,10 +98,7 @@ impl FileHeader {
 }
 
 fn broken(error: crate::Error) -> Error {
-    Error::Frame {
-        offset: 0,
-        error: error.into(),
-    }
+    Error::Frame { offset: 0, error: error.into() }
 }
 
 #[cfg(test)]
@@ -134,11 +131,7 @@ mod tests {
 
     #[test]
     fn unknown_incompatible_features_are_named() {
-        let bytes = FileHeader {
-            incompatible: 0x40,
-            ..header()
-        }
-        .encode();
+        let bytes = FileHeader { incompatible: 0x40, ..header() }.encode();
         let error = FileHeader::decode([3; 16], &bytes).unwrap_err();
         assert!(error.to_string().contains("0x40"), "{error}");
     }
@@ -147,9 +140,6 @@ mod tests {
     fn another_version_is_named() {
         let mut bytes = header().encode();
         bytes[8] = 9;
-        assert!(matches!(
-            FileHeader::decode([3; 16], &bytes),
-            Err(Error::Version(9))
-        ));
+        assert!(matches!(FileHeader::decode([3; 16], &bytes), Err(Error::Version(9))));
     }
 }

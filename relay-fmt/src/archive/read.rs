@@ -68,10 +68,7 @@ pub(crate) fn read_exact<R: ReadAt + ?Sized>(
 ) -> Result<Vec<u8>> {
     let past_end = || Error::Io(io::ErrorKind::UnexpectedEof.into());
     let within = offset.checked_add(len).is_some_and(|end| end <= file_len);
-    let len = usize::try_from(len)
-        .ok()
-        .filter(|_| within)
-        .ok_or_else(past_end)?;
+    let len = usize::try_from(len).ok().filter(|_| within).ok_or_else(past_end)?;
     let mut bytes = vec![0; len];
     let mut done = 0;
     while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
@@ -157,10 +154,7 @@ pub(crate) fn directory_at_end<R: ReadAt + ?Sized>(
     if offset.checked_add(len) != Some(file_len) {
         return Ok(None);
     }
-    let bytes = match tail_len
-        .checked_sub(len)
-        .and_then(|from| usize::try_from(from).ok())
-    {
+    let bytes = match tail_len.checked_sub(len).and_then(|from| usize::try_from(from).ok()) {
         Some(from) => tail.get(from..).unwrap_or_default().to_vec(),
         None => read_exact(source, offset, len, file_len)?,
     };
@@ -168,17 +162,12 @@ pub(crate) fn directory_at_end<R: ReadAt + ?Sized>(
 }
 
 fn parse_directory(bytes: &[u8], offset: u64, file_len: u64) -> Result<Directory> {
-    let at = |error: crate::Error| Error::Frame {
-        offset,
-        error: error.into(),
-    };
+    let at = |error: crate::Error| Error::Frame { offset, error: error.into() };
     let head = Head::parse(bytes, offset).map_err(at)?;
     let content = bytes.get(HEAD_LEN..).unwrap_or_default();
     head.check(content).map_err(at)?;
     if head.kind != FrameKind::Directory || head.len != bytes.len() as u64 {
-        return Err(at(crate::Error::new(
-            "the trailer does not lead to a directory",
-        )));
+        return Err(at(crate::Error::new("the trailer does not lead to a directory")));
     }
     Directory::decode(&head, content, offset, file_len)
 }
@@ -189,24 +178,14 @@ fn parse_directory(bytes: &[u8], offset: u64, file_len: u64) -> Result<Directory
 /// When it cannot be read, or is not what its header says.
 pub fn read_body<R: ReadAt + ?Sized>(source: &R, block: &BlockEntry) -> Result<Vec<u8>> {
     let header = &block.header;
-    let bad = |error: block::Error| Error::Block {
-        offset: block.offset,
-        error,
-    };
+    let bad = |error: block::Error| Error::Block { offset: block.offset, error };
     if header.body_len > MAX_CONTENT {
         let (what, bytes) = ("the body of a block", header.body_len);
-        return Err(bad(block::Error::TooLarge {
-            what,
-            bytes,
-            most: MAX_CONTENT,
-        }));
+        return Err(bad(block::Error::TooLarge { what, bytes, most: MAX_CONTENT }));
     }
     let body = read_exact(source, block.body_offset(), header.body_len, source.len()?)?;
     if crc32fast::hash(&body) != header.body_crc {
-        return Err(bad(crate::Error::new(
-            "the checksum of a block's body is wrong",
-        )
-        .into()));
+        return Err(bad(crate::Error::new("the checksum of a block's body is wrong").into()));
     }
     Ok(body)
 }
@@ -217,18 +196,12 @@ pub fn read_body<R: ReadAt + ?Sized>(source: &R, block: &BlockEntry) -> Result<V
 /// When it cannot be read, is not what its header says, or is of a kind that this version does not
 /// know.
 pub fn read_block<R: ReadAt + ?Sized>(source: &R, block: &BlockEntry) -> Result<RowBuffer> {
-    let bad = |error: block::Error| Error::Block {
-        offset: block.offset,
-        error,
-    };
+    let bad = |error: block::Error| Error::Block { offset: block.offset, error };
     block::BlockKind::from_u8(block.header.kind).map_err(bad)?;
     let body = read_body(source, block)?;
     let rows = block::decode(block.header.kind, &body, MAX_CONTENT).map_err(bad)?;
     if rows.len() as u64 != block.header.facts.rows {
-        return Err(bad(crate::Error::new(
-            "a block has not the rows that its header says",
-        )
-        .into()));
+        return Err(bad(crate::Error::new("a block has not the rows that its header says").into()));
     }
     Ok(rows)
 }
@@ -242,17 +215,11 @@ pub fn read_control<R: ReadAt + ?Sized>(
     directory: &Directory,
     place: ControlPlace,
 ) -> Result<Vec<Entry>> {
-    let bad = |error: block::Error| Error::Frame {
-        offset: place.offset,
-        error,
-    };
+    let bad = |error: block::Error| Error::Frame { offset: place.offset, error };
     let (head, content) =
         frame_at(source, place.offset, source.len()?)?.map_err(|error| bad(error.into()))?;
     if head.kind != FrameKind::Control || head.uuid != directory.header.uuid {
-        return Err(bad(crate::Error::new(
-            "no control frame of this archive is here",
-        )
-        .into()));
+        return Err(bad(crate::Error::new("no control frame of this archive is here").into()));
     }
     control_codec::decode(&content).map_err(bad)
 }

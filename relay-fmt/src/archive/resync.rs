@@ -36,12 +36,7 @@ impl<R: ReadAt + ?Sized> Walk<'_, R> {
 
     fn is_frame(&mut self, offset: u64, uuid: Option<[u8; 16]>) -> Result<bool> {
         let rest = self.file_len.saturating_sub(offset);
-        let first = read_exact(
-            self.source,
-            offset,
-            rest.min(HEAD_LEN as u64),
-            self.file_len,
-        )?;
+        let first = read_exact(self.source, offset, rest.min(HEAD_LEN as u64), self.file_len)?;
         let Ok(head) = Head::parse(&first, offset) else {
             return Ok(false);
         };

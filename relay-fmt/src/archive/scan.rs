@@ -96,25 +96,12 @@ mod tests {
 
     #[test]
     fn frames_of_later_kinds_are_skipped() {
-        let header = FileHeader {
-            uuid: [1; 16],
-            ..FileHeader::default()
-        };
+        let header = FileHeader { uuid: [1; 16], ..FileHeader::default() };
         let (_, mut file) = ArchiveWriter::create(header).unwrap();
         let offset = file.len() as u64;
-        put_frame(
-            &mut file,
-            FrameKind::Other,
-            &[1; 16],
-            offset,
-            b"of a later kind",
-        )
-        .unwrap();
+        put_frame(&mut file, FrameKind::Other, &[1; 16], offset, b"of a later kind").unwrap();
         let scanned = scan(&file[..], &ScanOptions::default()).unwrap();
-        assert_eq!(
-            (scanned.valid_len, &scanned.damages[..]),
-            (file.len() as u64, &[][..])
-        );
+        assert_eq!((scanned.valid_len, &scanned.damages[..]), (file.len() as u64, &[][..]));
         let writer = ArchiveWriter::resume(&scanned).unwrap();
         file.extend(writer.seal().unwrap());
         assert!(verify(&file[..]).unwrap().is_sound());
@@ -133,9 +120,6 @@ mod tests {
         }
         let scanned = scan(&file[..], &ScanOptions::default()).unwrap();
         assert_eq!(scanned.valid_len, start as u64);
-        assert!(matches!(
-            scan(&file[1..], &ScanOptions::default()),
-            Err(Error::NotAnArchive)
-        ));
+        assert!(matches!(scan(&file[1..], &ScanOptions::default()), Err(Error::NotAnArchive)));
     }
 }

@@ -58,10 +58,7 @@ pub fn verify<R: ReadAt + ?Sized>(source: &R) -> Result<Report> {
         ..Report::default()
     };
     for damage in &scan.damages {
-        report.say(
-            damage.offset,
-            format!("{} bytes are damaged: {}", damage.len, damage.error),
-        );
+        report.say(damage.offset, format!("{} bytes are damaged: {}", damage.len, damage.error));
     }
     chain(&scan.directory, &mut report);
     for block in &scan.directory.blocks {
@@ -83,19 +80,13 @@ fn chain(directory: &Directory, report: &mut Report) {
         let header = &block.header;
         if header.sequence != sequence {
             let found = header.sequence;
-            report.say(
-                block.offset,
-                format!("block {found} stands where {sequence} belongs"),
-            );
+            report.say(block.offset, format!("block {found} stands where {sequence} belongs"));
         }
         if header.previous_crc != crc {
             report.say(block.offset, "the block does not follow the one before it");
         }
         if header.sections.total() != header.body_len {
-            report.say(
-                block.offset,
-                "the frames of the block are not as long as its body",
-            );
+            report.say(block.offset, "the frames of the block are not as long as its body");
         }
         (sequence, crc) = (header.sequence.saturating_add(1), block.crc);
     }
@@ -106,10 +97,7 @@ fn content<R: ReadAt + ?Sized>(source: &R, block: &BlockEntry, report: &mut Repo
         Ok(rows) => {
             report.rows += rows.len() as u64;
             if Facts::of(&rows) != block.header.facts {
-                report.say(
-                    block.offset,
-                    "the block's header says other things than its rows",
-                );
+                report.say(block.offset, "the block's header says other things than its rows");
             }
             runs(&rows, block.offset, report);
             Ok(())
@@ -133,10 +121,7 @@ fn runs(rows: &RowBuffer, offset: u64, report: &mut Report) {
     for (index, (run, count)) in rows.runs.iter().zip(counts).enumerate() {
         if u64::from(run.records) != count {
             let said = run.records;
-            report.say(
-                offset,
-                format!("run {index} says {said} records and has {count} rows"),
-            );
+            report.say(offset, format!("run {index} says {said} records and has {count} rows"));
         }
     }
 }

@@ -39,15 +39,8 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
     /// Goes on where an earlier walk ended.
     pub(crate) fn again(source: &'a R, mut scan: Scan) -> Result<Self> {
         let file_len = source.len()?;
-        scan.damages
-            .retain(|damage| damage.kind != DamageKind::TornTail);
-        Ok(Self {
-            source,
-            file_len,
-            budget: lists_budget(file_len),
-            attempts: 0,
-            scan,
-        })
+        scan.damages.retain(|damage| damage.kind != DamageKind::TornTail);
+        Ok(Self { source, file_len, budget: lists_budget(file_len), attempts: 0, scan })
     }
 
     pub(crate) fn begin(source: &'a R) -> Result<Self> {
@@ -59,21 +52,9 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
             controls: Vec::new(),
         };
         let (entries, damages) = (Vec::new(), Vec::new());
-        let scan = Scan {
-            directory,
-            entries,
-            valid_len: 0,
-            sealed: false,
-            damages,
-        };
+        let scan = Scan { directory, entries, valid_len: 0, sealed: false, damages };
         let budget = lists_budget(file_len);
-        let mut walk = Self {
-            source,
-            file_len,
-            budget,
-            attempts: 0,
-            scan,
-        };
+        let mut walk = Self { source, file_len, budget, attempts: 0, scan };
         let error = match frame_at(source, 0, file_len)? {
             Ok((head, content)) if head.kind == FrameKind::File => {
                 walk.scan.directory.header = FileHeader::decode(head.uuid, &content)?;
@@ -90,12 +71,7 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
 
     /// The file header is damaged: takes the identity of the archive from the first whole frame.
     fn without_header(&mut self, error: block::Error) -> Result<()> {
-        let first = read_exact(
-            self.source,
-            0,
-            self.file_len.min(HEAD_LEN as u64),
-            self.file_len,
-        )?;
+        let first = read_exact(self.source, 0, self.file_len.min(HEAD_LEN as u64), self.file_len)?;
         let magic = [&[0x50], &MAGIC_TAIL[..]].concat();
         let begins = magic.iter().zip(&first).all(|(a, b)| a == b);
         let torn = first.len() < HEAD_LEN
@@ -111,13 +87,7 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
         self.scan.directory.header.uuid = head.uuid;
         self.scan.valid_len = found;
         let kind = DamageKind::Header;
-        self.scan.damages.push(Damage {
-            offset: 0,
-            len: found,
-            kind,
-            error,
-            block: None,
-        });
+        self.scan.damages.push(Damage { offset: 0, len: found, kind, error, block: None });
         Ok(())
     }
 
@@ -129,19 +99,9 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
             };
             let uuid = self.scan.directory.header.uuid;
             let next = self.resync(offset + 1, Some(uuid))?;
-            let kind = if next.is_some() {
-                DamageKind::Frame
-            } else {
-                DamageKind::TornTail
-            };
+            let kind = if next.is_some() { DamageKind::Frame } else { DamageKind::TornTail };
             let len = next.unwrap_or(self.file_len) - offset;
-            self.scan.damages.push(Damage {
-                offset,
-                len,
-                kind,
-                error,
-                block,
-            });
+            self.scan.damages.push(Damage { offset, len, kind, error, block });
             match next {
                 Some(next) => self.scan.valid_len = next,
                 None => break,
@@ -179,20 +139,11 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
     fn block(&mut self, offset: u64, head: &Head, content: Vec<u8>) -> Result<u64, Obstacle> {
         let header = BlockHeader::decode(&content, &mut self.budget)?;
         let (header_len, crc, content) = (head.len, head.content_crc, content.into());
-        let entry = BlockEntry {
-            offset,
-            header_len,
-            crc,
-            header,
-            content,
-        };
+        let entry = BlockEntry { offset, header_len, crc, header, content };
         let end = entry.end();
         if end > self.file_len {
             let block = Some(Box::new(entry));
-            return Err(Obstacle {
-                block,
-                ..obstacle("the file ends within a block")
-            });
+            return Err(Obstacle { block, ..obstacle("the file ends within a block") });
         }
         self.scan.directory.blocks.push(entry);
         Ok(end)
@@ -201,19 +152,10 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
     fn control(&mut self, offset: u64, head: &Head, content: &[u8]) {
         let entries = control_codec::decode(content).unwrap_or_else(|error| {
             let (kind, block) = (DamageKind::Frame, None);
-            self.scan.damages.push(Damage {
-                offset,
-                len: head.len,
-                kind,
-                error,
-                block,
-            });
+            self.scan.damages.push(Damage { offset, len: head.len, kind, error, block });
             Vec::new()
         });
-        self.scan.directory.controls.push(ControlPlace {
-            offset,
-            len: head.len,
-        });
+        self.scan.directory.controls.push(ControlPlace { offset, len: head.len });
         self.scan.entries.push(entries);
     }
 
@@ -221,12 +163,7 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
     fn directory(&mut self, offset: u64, head: &Head, content: &[u8]) -> Result<(), Obstacle> {
         match Directory::decode(head, content, offset, self.file_len) {
             Ok(directory) => {
-                if self
-                    .scan
-                    .damages
-                    .iter()
-                    .any(|damage| damage.kind == DamageKind::Header)
-                {
+                if self.scan.damages.iter().any(|damage| damage.kind == DamageKind::Header) {
                     self.scan.directory.header = directory.header;
                     self.scan.directory.header_crc = directory.header_crc;
                 }
@@ -258,33 +195,19 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
             let block = self.scan.directory.blocks.pop().map(Box::new);
             let kind = DamageKind::TornTail;
             self.scan.valid_len = offset;
-            self.scan.damages.push(Damage {
-                offset,
-                len,
-                kind,
-                error,
-                block,
-            });
+            self.scan.damages.push(Damage { offset, len, kind, error, block });
         }
         Ok(())
     }
 
     pub(crate) fn check_bodies(&mut self) -> Result<()> {
         let mut damages = Vec::new();
-        self.scan
-            .damages
-            .retain(|damage| damage.kind != DamageKind::Body);
+        self.scan.damages.retain(|damage| damage.kind != DamageKind::Body);
         for block in &self.scan.directory.blocks {
             if let Err(error) = self.body(block)? {
                 let (offset, len) = (block.body_offset(), block.header.body_len);
                 let (kind, block) = (DamageKind::Body, Some(Box::new(block.clone())));
-                damages.push(Damage {
-                    offset,
-                    len,
-                    kind,
-                    error,
-                    block,
-                });
+                damages.push(Damage { offset, len, kind, error, block });
             }
         }
         self.scan.damages.append(&mut damages);

@@ -44,16 +44,8 @@ impl ArchiveWriter {
         FileHeader::decode(header.uuid, &content)?;
         let mut bytes = Vec::new();
         let header_crc = put_frame(&mut bytes, FrameKind::File, &header.uuid, 0, &content)
-            .map_err(|error| Error::Frame {
-                offset: 0,
-                error: error.into(),
-            })?;
-        let directory = Directory {
-            header,
-            header_crc,
-            blocks: Vec::new(),
-            controls: Vec::new(),
-        };
+            .map_err(|error| Error::Frame { offset: 0, error: error.into() })?;
+        let directory = Directory { header, header_crc, blocks: Vec::new(), controls: Vec::new() };
         let writer = Self {
             directory,
             offset: bytes.len() as u64,
@@ -105,11 +97,7 @@ impl ArchiveWriter {
         let bad = |error: block::Error| Error::Block { offset, error };
         if block.body.len() as u64 > MAX_CONTENT {
             let (what, bytes) = ("the body of a block", block.body.len() as u64);
-            return Err(bad(block::Error::TooLarge {
-                what,
-                bytes,
-                most: MAX_CONTENT,
-            }));
+            return Err(bad(block::Error::TooLarge { what, bytes, most: MAX_CONTENT }));
         }
         let header = BlockHeader::of(block, self.sequence, self.previous_crc);
         let content = header.encode().map_err(bad)?;
@@ -120,13 +108,7 @@ impl ArchiveWriter {
         let header_len = self.piece.len() as u64;
         self.piece.extend_from_slice(&block.body);
         let content = content.into();
-        self.directory.blocks.push(BlockEntry {
-            offset,
-            header_len,
-            crc,
-            header,
-            content,
-        });
+        self.directory.blocks.push(BlockEntry { offset, header_len, crc, header, content });
         self.offset += self.piece.len() as u64;
         self.sequence += 1;
         self.previous_crc = crc;
@@ -156,10 +138,7 @@ impl ArchiveWriter {
     /// When the directory is too large for one frame; the archive stays unsealed and readable.
     pub fn seal(self) -> Result<Vec<u8>> {
         let mut piece = Vec::new();
-        let bad = |error| Error::Frame {
-            offset: self.offset,
-            error,
-        };
+        let bad = |error| Error::Frame { offset: self.offset, error };
         self.directory.put(&mut piece, self.offset).map_err(bad)?;
         Ok(piece)
     }

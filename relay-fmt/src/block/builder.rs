@@ -23,10 +23,7 @@ pub struct BlockOptions {
 
 impl Default for BlockOptions {
     fn default() -> Self {
-        Self {
-            kind: BlockKind::Rows,
-            level: 3,
-        }
+        Self { kind: BlockKind::Rows, level: 3 }
     }
 }
 
@@ -81,10 +78,7 @@ impl BlockBuilder {
 
     /// Adds a run, whose `source` is an index that [`BlockBuilder::source`] gave; returns its index.
     pub fn run(&mut self, run: Run) -> u32 {
-        debug_assert!(
-            (run.source as usize) < self.rows.sources.len(),
-            "a run of no source"
-        );
+        debug_assert!((run.source as usize) < self.rows.sources.len(), "a run of no source");
         self.rows.runs.push(run);
         index(self.rows.runs.len() - 1)
     }
@@ -101,15 +95,11 @@ impl BlockBuilder {
             return *known;
         }
         let callsites = &mut self.rows.callsites;
-        let known = *self
-            .callsites
-            .entry(Arc::clone(callsite))
-            .or_insert_with(|| {
-                callsites.push(Arc::clone(callsite));
-                index(callsites.len() - 1)
-            });
-        self.addresses
-            .insert(address, (known, Arc::clone(callsite)));
+        let known = *self.callsites.entry(Arc::clone(callsite)).or_insert_with(|| {
+            callsites.push(Arc::clone(callsite));
+            index(callsites.len() - 1)
+        });
+        self.addresses.insert(address, (known, Arc::clone(callsite)));
         known
     }
 
@@ -167,13 +157,7 @@ impl BlockBuilder {
         let sections = encode(&self.rows, options.kind, options.level, &mut body)?;
         let facts = Facts::of(&self.rows);
         self.clear();
-        Ok(EncodedBlock {
-            kind: options.kind,
-            facts,
-            sections,
-            filter: Filter::default(),
-            body,
-        })
+        Ok(EncodedBlock { kind: options.kind, facts, sections, filter: Filter::default(), body })
     }
 
     /// Forgets what has been gathered and keeps the memory.

@@ -31,10 +31,7 @@ impl fmt::Display for Error {
         match self {
             Self::Malformed(error) => error.fmt(f),
             Self::UnknownKind(kind) => {
-                write!(
-                    f,
-                    "the block is of kind {kind}, which this version does not know"
-                )
+                write!(f, "the block is of kind {kind}, which this version does not know")
             }
             Self::Zstd { why } => write!(f, "a zstd frame is broken: {why}"),
             Self::TooLarge { what, bytes, most } => {

@@ -48,10 +48,7 @@ impl Facts {
         let mut used = vec![false; rows.callsites.len()];
         let mut level_mask = 0u8;
         for callsite in &rows.callsite {
-            match (*callsite as usize)
-                .checked_sub(1)
-                .and_then(|c| used.get_mut(c))
-            {
+            match (*callsite as usize).checked_sub(1).and_then(|c| used.get_mut(c)) {
                 Some(used) => *used = true,
                 None => level_mask |= NO_LEVEL,
             }
@@ -66,10 +63,7 @@ impl Facts {
         }
         digests.sort_unstable();
         digests.dedup();
-        let target = |(name, level_mask): (&str, u8)| Target {
-            name: name.to_owned(),
-            level_mask,
-        };
+        let target = |(name, level_mask): (&str, u8)| Target { name: name.to_owned(), level_mask };
         let (min_order_ns, max_order_ns) =
             rows.rows().fold((i64::MAX, i64::MIN), |(min, max), row| {
                 (min.min(row.order_ns), max.max(row.order_ns))
@@ -111,17 +105,9 @@ pub(crate) fn raw_bytes(rows: &RowBuffer) -> u64 {
 /// target, a byte 0xff, and the template. It is part of the format.
 #[must_use]
 pub fn digest(level: Level, target: &str, template: &str) -> u64 {
-    let bytes = [
-        &[level as u8],
-        target.as_bytes(),
-        &[0xff],
-        template.as_bytes(),
-    ];
+    let bytes = [&[level as u8], target.as_bytes(), &[0xff], template.as_bytes()];
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes
-        .into_iter()
-        .flatten()
-        .fold(0xcbf2_9ce4_8422_2325, step)
+    bytes.into_iter().flatten().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 #[cfg(test)]
@@ -130,10 +116,7 @@ mod tests {
 
     #[test]
     fn the_digest_never_changes() {
-        assert_ne!(
-            digest(Level::Info, "ab", "c"),
-            digest(Level::Info, "a", "bc")
-        );
+        assert_ne!(digest(Level::Info, "ab", "c"), digest(Level::Info, "a", "bc"));
         assert_eq!(digest(Level::Error, "", ""), 0x082f_c907_b4e9_a889);
     }
 

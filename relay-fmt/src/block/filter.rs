@@ -80,9 +80,7 @@ impl FilterBuilder {
     /// An empty builder.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            bits: vec![0; 1 << (BUILD_BITS - 3)],
-        }
+        Self { bits: vec![0; 1 << (BUILD_BITS - 3)] }
     }
 
     /// Adds a text. Needles that reach from one text into the next are not looked for.
@@ -109,10 +107,7 @@ impl FilterBuilder {
         if ones(&bytes) * 2 > bytes.len() * 8 || bytes.len() > most {
             return Filter::default();
         }
-        Filter {
-            kind: Filter::THREES,
-            bytes,
-        }
+        Filter { kind: Filter::THREES, bytes }
     }
 }
 
@@ -159,28 +154,13 @@ mod tests {
         for n in 0..30_000u64 {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             builder.add(
-                format!(
-                    "request {n} of user {:x} took {} us",
-                    seed >> 40,
-                    seed >> 60
-                )
-                .as_bytes(),
+                format!("request {n} of user {:x} took {} us", seed >> 40, seed >> 60).as_bytes(),
             );
         }
         let filter = builder.finish(16 << 10);
         assert!(filter.kind == Filter::THREES && filter.bytes.len() <= 4 << 10);
-        let absent = [
-            "deadlock",
-            "COPY (SELECT",
-            "zzqqxx",
-            "panicked at",
-            "connection reset",
-        ];
-        assert!(
-            absent
-                .iter()
-                .all(|needle| !filter.can_contain(needle.as_bytes()))
-        );
+        let absent = ["deadlock", "COPY (SELECT", "zzqqxx", "panicked at", "connection reset"];
+        assert!(absent.iter().all(|needle| !filter.can_contain(needle.as_bytes())));
         assert!(filter.can_contain(b"of user"));
     }
 

@@ -19,11 +19,7 @@ pub(crate) fn count(input: &mut Cursor<'_>, each: usize) -> Result<usize> {
     }
     if count > MAX_LIST {
         let (what, bytes) = ("a list of a block", count as u64);
-        return Err(Error::TooLarge {
-            what,
-            bytes,
-            most: MAX_LIST as u64,
-        });
+        return Err(Error::TooLarge { what, bytes, most: MAX_LIST as u64 });
     }
     Ok(count)
 }
@@ -51,15 +47,7 @@ pub(crate) fn take_source(input: &mut Cursor<'_>) -> Result<Source> {
     let (pid, opened_ns) = (narrow(input.varint()?)?, unzigzag(input.varint()?));
     let mut text = || input.text().map(str::to_owned);
     let (channel, program, host) = (text()?, text()?, text()?);
-    Ok(Source {
-        id,
-        channel,
-        pid,
-        program,
-        host,
-        boot,
-        opened_ns,
-    })
+    Ok(Source { id, channel, pid, program, host, boot, opened_ns })
 }
 
 pub(crate) fn put_sources(out: &mut Vec<u8>, sources: &[Source]) {
@@ -164,9 +152,8 @@ pub(crate) fn take_runs(input: &mut Cursor<'_>) -> Result<Vec<Run>> {
             *value = before;
         }
     }
-    let table: Vec<&[u8]> = (0..count(input, 1)?)
-        .map(|_| input.prefixed())
-        .collect::<Result<_, crate::Error>>()?;
+    let table: Vec<&[u8]> =
+        (0..count(input, 1)?).map(|_| input.prefixed()).collect::<Result<_, crate::Error>>()?;
     let mut runs = Vec::with_capacity(count_runs);
     // Runs share names: without a bound a long name, stored once, would be copied for each run.
     let mut copied = 0usize;
@@ -210,12 +197,10 @@ pub(crate) fn put_spans(out: &mut Vec<u8>, spans: &[Span], callsites: &mut Vec<A
     }
     put_varint(out, spans.len() as u64);
     for span in spans {
-        let index = *index_of
-            .entry(Arc::clone(&span.callsite))
-            .or_insert_with(|| {
-                callsites.push(Arc::clone(&span.callsite));
-                callsites.len() - 1
-            });
+        let index = *index_of.entry(Arc::clone(&span.callsite)).or_insert_with(|| {
+            callsites.push(Arc::clone(&span.callsite));
+            callsites.len() - 1
+        });
         put_varint(out, u64::from(span.source));
         put_varint(out, span.id);
         put_varint(out, span.parent);
@@ -235,14 +220,7 @@ pub(crate) fn take_spans(input: &mut Cursor<'_>, callsites: &[Arc<Callsite>]) ->
         };
         let (callsite, since_ns) = (Arc::clone(callsite), unzigzag(input.varint()?));
         let values = input.prefixed()?.to_vec();
-        spans.push(Span {
-            source,
-            id,
-            parent,
-            callsite,
-            values,
-            since_ns,
-        });
+        spans.push(Span { source, id, parent, callsite, values, since_ns });
     }
     Ok(spans)
 }
@@ -274,11 +252,5 @@ pub(crate) fn take_meta(bytes: &[u8]) -> Result<RowBuffer> {
     if !runs.iter().all(|r| known(r.source)) || !spans.iter().all(|s| known(s.source)) {
         return malformed("a run or span names a source that is not there");
     }
-    Ok(RowBuffer {
-        sources,
-        runs,
-        callsites,
-        spans,
-        ..RowBuffer::default()
-    })
+    Ok(RowBuffer { sources, runs, callsites, spans, ..RowBuffer::default() })
 }

@@ -63,11 +63,7 @@ impl Sections {
     /// When it is 4 GiB or larger.
     pub fn push(&mut self, len: usize) -> std::result::Result<(), Error> {
         let most = u64::from(u32::MAX);
-        let too_large = Error::TooLarge {
-            what: "a frame of a block",
-            bytes: len as u64,
-            most,
-        };
+        let too_large = Error::TooLarge { what: "a frame of a block", bytes: len as u64, most };
         self.0.push(u32::try_from(len).map_err(|_| too_large)?);
         Ok(())
     }

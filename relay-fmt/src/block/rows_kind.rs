@@ -24,25 +24,14 @@ const MAX_META: u64 = 64 << 20;
 /// Refuses rows whose columns do not belong together, so that what is encoded can be decoded.
 fn check(rows: &RowBuffer) -> Result<()> {
     let n = rows.len();
-    let lists = [
-        n,
-        rows.runs.len(),
-        rows.callsites.len(),
-        rows.spans.len(),
-        rows.sources.len(),
-    ];
+    let lists = [n, rows.runs.len(), rows.callsites.len(), rows.spans.len(), rows.sources.len()];
     if lists.iter().any(|len| *len > meta::MAX_LIST) {
         return malformed("a block has too many rows, runs, callsites or spans");
     }
     if rows.runs.iter().map(|run| run.thread.len()).sum::<usize>() > meta::MAX_NAMES {
         return malformed("the thread names of a block are too long");
     }
-    let columns = [
-        rows.kind.len(),
-        rows.callsite.len(),
-        rows.span.len(),
-        rows.time_ns.len(),
-    ];
+    let columns = [rows.kind.len(), rows.callsite.len(), rows.span.len(), rows.time_ns.len()];
     if columns.iter().any(|len| *len != n) || rows.end.len() != n {
         return malformed("the columns of a row buffer differ in length");
     }
@@ -63,10 +52,7 @@ fn references(rows: &RowBuffer) -> Result<()> {
     let within = |index: &u32, len: usize| (*index as usize) < len;
     let sources = rows.sources.len();
     if !rows.run.iter().all(|run| within(run, rows.runs.len()))
-        || !rows
-            .callsite
-            .iter()
-            .all(|c| within(c, rows.callsites.len() + 1))
+        || !rows.callsite.iter().all(|c| within(c, rows.callsites.len() + 1))
         || !rows.runs.iter().all(|run| within(&run.source, sources))
         || !rows.spans.iter().all(|span| within(&span.source, sources))
     {
@@ -97,9 +83,7 @@ fn take_column(input: &mut Cursor<'_>, rows: usize) -> Result<Vec<u64>> {
             Ok(vec![value; rows])
         }
         1 if rows > input.rest().len() => malformed("a column is cut short"),
-        1 => Ok((0..rows)
-            .map(|_| input.varint())
-            .collect::<Result<_, crate::Error>>()?),
+        1 => Ok((0..rows).map(|_| input.varint()).collect::<Result<_, crate::Error>>()?),
         _ => malformed("a column is of an unknown kind"),
     }
 }
@@ -119,9 +103,7 @@ impl Parts {
         parts.texts.reserve(rows.payload.len() + rows.len());
         let expect: Vec<Expect> = rows.callsites.iter().map(|c| Expect::of(c)).collect();
         for (i, (kind, callsite)) in rows.kind.iter().zip(&rows.callsite).enumerate() {
-            let expect = (*callsite as usize)
-                .checked_sub(1)
-                .and_then(|c| expect.get(c));
+            let expect = (*callsite as usize).checked_sub(1).and_then(|c| expect.get(c));
             let expect = expect.copied().unwrap_or(Expect::Nothing);
             let (shape, text, rest) = expect.shape(*kind, rows.payload_of(i));
             parts.push(shape, text, rest);
@@ -165,15 +147,9 @@ pub(crate) fn encode(rows: &RowBuffer, level: i32, out: &mut Vec<u8>) -> Result<
     }
     put_column(&mut small, rows.run.iter().map(|run| u64::from(*run)));
     put_column(&mut small, rows.kind.iter().map(|kind| *kind as u64));
-    put_column(
-        &mut small,
-        rows.callsite.iter().map(|callsite| u64::from(*callsite)),
-    );
+    put_column(&mut small, rows.callsite.iter().map(|callsite| u64::from(*callsite)));
     put_column(&mut small, rows.span.iter().copied());
-    put_column(
-        &mut small,
-        parts.shapes.iter().map(|shape| u64::from(*shape)),
-    );
+    put_column(&mut small, parts.shapes.iter().map(|shape| u64::from(*shape)));
     small.extend_from_slice(&parts.lengths);
     put_varint(&mut small, parts.texts.len() as u64);
     parts.texts.append(&mut parts.others);
@@ -247,13 +223,7 @@ fn payloads(
     rows.end.reserve(shapes.len());
     for shape in shapes {
         let shape = u8::try_from(*shape).or_else(|_| malformed("a shape is unknown"))?;
-        payload(
-            shape,
-            &mut lengths,
-            &mut texts,
-            &mut others,
-            &mut rows.payload,
-        )?;
+        payload(shape, &mut lengths, &mut texts, &mut others, &mut rows.payload)?;
         rows.end.push(rows.payload.len());
     }
     if !texts.is_empty() || !others.is_empty() {

@@ -95,10 +95,7 @@ impl Expect {
         if callsite.template != "{0}" {
             return Self::Nothing;
         }
-        match (
-            callsite.layout,
-            callsite.fields.first().map(|field| field.of),
-        ) {
+        match (callsite.layout, callsite.fields.first().map(|field| field.of)) {
             (_, None) => Self::Nothing,
             (Layout::Sparse, _) => Self::Sparse,
             (Layout::Packed, Some(Type::Tagged)) => Self::Tagged,

@@ -49,10 +49,7 @@ prop_compose! {
 
 /// Payloads of every shape, with newlines, tails, and bytes that are none of them.
 fn any_payload() -> impl Strategy<Value = Vec<u8>> {
-    let text = prop_oneof![
-        "[a-z \n]{0,12}".prop_map(String::into_bytes),
-        vec(any::<u8>(), 0..12)
-    ];
+    let text = prop_oneof!["[a-z \n]{0,12}".prop_map(String::into_bytes), vec(any::<u8>(), 0..12)];
     (text, 0u8..6, 1usize..4, vec(any::<u8>(), 0..3)).prop_map(|(text, shape, of, tail)| {
         let mut out = Vec::new();
         match shape {
@@ -108,13 +105,7 @@ fn any_rows() -> impl Strategy<Value = RowBuffer> {
                 );
                 let most = if runs.is_empty() { 0 } else { 40 };
                 let rows = vec(row, 0..=most);
-                let base = RowBuffer {
-                    sources,
-                    callsites,
-                    runs,
-                    spans,
-                    ..RowBuffer::default()
-                };
+                let base = RowBuffer { sources, callsites, runs, spans, ..RowBuffer::default() };
                 (Just(base), rows).prop_map(|(mut base, rows): (RowBuffer, Vec<AnyRow>)| {
                     for (run, kind, callsite, span, time, payload) in rows {
                         base.push(
@@ -212,11 +203,7 @@ fn message(template: &str) -> Callsite {
         file: String::new(),
         name: String::new(),
         template: template.into(),
-        fields: vec![Field {
-            name: String::new(),
-            of: Type::Text,
-            argument_only: true,
-        }],
+        fields: vec![Field { name: String::new(), of: Type::Text, argument_only: true }],
     }
 }
 
@@ -234,11 +221,7 @@ fn the_builder_keeps_each_thing_once() {
     };
     assert_eq!(builder.source(&source), builder.source(&source));
     let (a, b) = (Arc::new(message("{0}")), Arc::new(message("{0}")));
-    assert_eq!(
-        builder.callsite(&a),
-        builder.callsite(&b),
-        "same content, other address"
-    );
+    assert_eq!(builder.callsite(&a), builder.callsite(&b), "same content, other address");
     // The address of a callsite that is dropped may be given to another one.
     for n in 0..100 {
         let fresh = Arc::new(message(&format!("{n}")));
@@ -303,14 +286,7 @@ fn log_lines_compress_as_text_does() {
         text.push(b'\n');
         let mut payload = (line.len() as u32).to_le_bytes().to_vec();
         payload.extend_from_slice(line.as_bytes());
-        builder.push(
-            run,
-            Kind::Event,
-            Some(callsite),
-            0,
-            i64::from(n) * 1_000,
-            &payload,
-        );
+        builder.push(run, Kind::Event, Some(callsite), 0, i64::from(n) * 1_000, &payload);
     }
     let block = builder.finish(&BlockOptions::default()).unwrap();
     let plain = zstd::bulk::compress(&text, 3).unwrap();

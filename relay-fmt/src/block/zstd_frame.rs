@@ -25,20 +25,13 @@ fn zstd_error(error: &std::io::Error) -> Error {
 pub(crate) fn compress(content: &[u8], level: i32, out: &mut Vec<u8>) -> Result<usize> {
     if content.len() as u64 > MAX_CONTENT {
         let (what, bytes) = ("the content of a zstd frame", content.len() as u64);
-        return Err(Error::TooLarge {
-            what,
-            bytes,
-            most: MAX_CONTENT,
-        });
+        return Err(Error::TooLarge { what, bytes, most: MAX_CONTENT });
     }
     let mut compressor = Compressor::new(level).map_err(|e| zstd_error(&e))?;
-    for parameter in [
-        zstd_safe::CParameter::ChecksumFlag(true),
-        zstd_safe::CParameter::ContentSizeFlag(true),
-    ] {
-        compressor
-            .set_parameter(parameter)
-            .map_err(|e| zstd_error(&e))?;
+    for parameter in
+        [zstd_safe::CParameter::ChecksumFlag(true), zstd_safe::CParameter::ContentSizeFlag(true)]
+    {
+        compressor.set_parameter(parameter).map_err(|e| zstd_error(&e))?;
     }
     let frame = compressor.compress(content).map_err(|e| zstd_error(&e))?;
     out.extend_from_slice(&frame);
@@ -91,11 +84,7 @@ pub(crate) fn take(input: &mut Cursor<'_>, most: u64) -> Result<Vec<u8>> {
     let justified = (length as u64 / 3 + 1).saturating_mul(MAX_PER_BLOCK);
     let too_large = |what, bytes, most| Err(Error::TooLarge { what, bytes, most });
     if stated.content > most.min(justified) {
-        return too_large(
-            "the content of a zstd frame",
-            stated.content,
-            most.min(justified),
-        );
+        return too_large("the content of a zstd frame", stated.content, most.min(justified));
     }
     if stated.window > MAX_WINDOW {
         return too_large("the window of a zstd frame", stated.window, MAX_WINDOW);
@@ -104,9 +93,8 @@ pub(crate) fn take(input: &mut Cursor<'_>, most: u64) -> Result<Vec<u8>> {
         .map_err(|_| crate::Error::new("a zstd frame is larger than memory"))?;
     let mut content = Vec::with_capacity(size);
     let mut decompressor = Decompressor::new().map_err(|e| zstd_error(&e))?;
-    let written = decompressor
-        .decompress_to_buffer(frame, &mut content)
-        .map_err(|e| zstd_error(&e))?;
+    let written =
+        decompressor.decompress_to_buffer(frame, &mut content).map_err(|e| zstd_error(&e))?;
     if written != size || content.len() != size {
         return malformed("a zstd frame does not hold what it states");
     }
@@ -136,10 +124,7 @@ mod tests {
         let mut out = Vec::new();
         compress(&vec![0; 1 << 20], 3, &mut out).unwrap();
         let refused = take(&mut Cursor::new(&out), (1 << 20) - 1);
-        assert!(
-            matches!(refused, Err(Error::TooLarge { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
         // A header that states 200 MiB with nothing behind it.
         let mut lie = MAGIC.to_le_bytes().to_vec();
         lie.push(0x80 | 0x20 | 0x04);
@@ -155,10 +140,7 @@ mod tests {
         frame.extend_from_slice(&[0x84, 18 << 3, 0, 0, 0, 0, 1, 0, 0]);
         frame.extend_from_slice(&0x51D8_E999u32.to_le_bytes());
         let refused = take(&mut Cursor::new(&frame), MAX_CONTENT);
-        assert!(
-            matches!(refused, Err(Error::TooLarge { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
         frame[5] = 17 << 3;
         assert_eq!(take(&mut Cursor::new(&frame), MAX_CONTENT).unwrap(), []);
     }

@@ -13,27 +13,14 @@ pub(crate) fn scan_all(file: &[u8]) -> Result<Scan, Error> {
 }
 
 fn readable(file: &[u8], scan: &Scan) -> Vec<RowBuffer> {
-    scan.directory
-        .blocks
-        .iter()
-        .filter_map(|block| read_block(file, block).ok())
-        .collect()
+    scan.directory.blocks.iter().filter_map(|block| read_block(file, block).ok()).collect()
 }
 
 /// The rows that stay when the piece that holds this byte is gone.
 fn others(sample: &Sample, at: usize) -> Vec<RowBuffer> {
-    let hit = sample
-        .ends
-        .iter()
-        .position(|end| at < *end)
-        .unwrap_or(sample.ends.len());
-    let kept = sample
-        .pieces
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| i + 1 != hit);
-    kept.filter_map(|(_, piece)| piece.rows().cloned())
-        .collect()
+    let hit = sample.ends.iter().position(|end| at < *end).unwrap_or(sample.ends.len());
+    let kept = sample.pieces.iter().enumerate().filter(|(i, _)| i + 1 != hit);
+    kept.filter_map(|(_, piece)| piece.rows().cloned()).collect()
 }
 
 #[test]
@@ -45,19 +32,9 @@ fn every_bit_flipped() {
         for bit in 0..8 {
             file[at] ^= 1 << bit;
             let scan = scan_all(&file).unwrap();
-            assert!(
-                !scan.damages.is_empty(),
-                "bit {bit} of byte {at} is not missed"
-            );
-            assert_eq!(
-                readable(&file, &scan),
-                others(&sample, at),
-                "bit {bit} of byte {at}"
-            );
-            assert!(
-                !verify(&file[..]).unwrap().is_sound(),
-                "bit {bit} of byte {at}"
-            );
+            assert!(!scan.damages.is_empty(), "bit {bit} of byte {at} is not missed");
+            assert_eq!(readable(&file, &scan), others(&sample, at), "bit {bit} of byte {at}");
+            assert!(!verify(&file[..]).unwrap().is_sound(), "bit {bit} of byte {at}");
             match open(&file[..]).unwrap() {
                 Opened::Sealed(directory) => assert_eq!(directory, whole.directory),
                 Opened::Scanned(scan) => assert!(!scan.damages.is_empty()),
@@ -98,10 +75,7 @@ fn an_archive_inside_a_damaged_block_is_not_found() {
     let scan = scan_all(&file).unwrap();
     assert_eq!(scan.directory.blocks.len(), 1);
     assert_eq!(scan.directory.blocks[0].header.sequence, 1);
-    assert_eq!(
-        (scan.damages.len(), scan.damages[0].kind),
-        (1, DamageKind::Frame)
-    );
+    assert_eq!((scan.damages.len(), scan.damages[0].kind), (1, DamageKind::Frame));
     assert_eq!(scan.damages[0].offset, start as u64);
 }
 
@@ -109,18 +83,12 @@ fn an_archive_inside_a_damaged_block_is_not_found() {
 #[test]
 fn a_block_that_does_not_follow_is_told() {
     let (_, mut file) = ArchiveWriter::create(header()).unwrap();
-    let other = FileHeader {
-        created_ns: header().created_ns + 1,
-        ..header()
-    };
+    let other = FileHeader { created_ns: header().created_ns + 1, ..header() };
     let (mut writer, _) = ArchiveWriter::create(other).unwrap();
     file.extend_from_slice(writer.block(&block(0).1).unwrap());
     let report = verify(&file[..]).unwrap();
     assert_eq!(report.problems.len(), 1, "{report:?}");
-    assert!(
-        report.problems[0].what.contains("does not follow"),
-        "{report:?}"
-    );
+    assert!(report.problems[0].what.contains("does not follow"), "{report:?}");
 }
 
 /// The collector goes on behind damage; the archive then says which block is missing.
@@ -136,18 +104,11 @@ fn damage_in_the_middle_stays_told_after_sealing() {
     file.extend(writer.seal().unwrap());
     let opened = open(&file[..]).unwrap();
     assert!(matches!(opened, Opened::Sealed(_)));
-    let sequences: Vec<u64> = opened
-        .directory()
-        .blocks
-        .iter()
-        .map(|block| block.header.sequence)
-        .collect();
+    let sequences: Vec<u64> =
+        opened.directory().blocks.iter().map(|block| block.header.sequence).collect();
     assert_eq!(sequences, [1, 2, 3]);
     let report = verify(&file[..]).unwrap();
-    let told = report
-        .problems
-        .iter()
-        .any(|problem| problem.what.contains("where 0 belongs"));
+    let told = report.problems.iter().any(|problem| problem.what.contains("where 0 belongs"));
     assert!(told, "{report:?}");
 }
 

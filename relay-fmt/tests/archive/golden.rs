@@ -8,10 +8,7 @@ use relay_fmt::archive::{Opened, open, read_block, read_control, verify};
 
 #[test]
 fn golden_v1() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/golden/archive-v1.relay.zst"
-    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/archive-v1.relay.zst");
     let sample = Sample::new();
     if std::env::var_os("RELAY_BLESS").is_some_and(|bless| bless == "1") {
         std::fs::write(path, &sample.bytes).unwrap();
@@ -21,25 +18,12 @@ fn golden_v1() {
         panic!("the archive is sealed");
     };
     assert_eq!(directory.header, header());
-    let rows: Vec<_> = directory
-        .blocks
-        .iter()
-        .map(|block| read_block(file, block).unwrap())
-        .collect();
-    assert!(
-        rows.iter()
-            .eq(sample.pieces.iter().filter_map(|piece| piece.rows()))
-    );
-    let entries = directory
-        .controls
-        .iter()
-        .map(|place| read_control(file, &directory, *place).unwrap());
-    assert!(
-        entries.eq(sample
-            .pieces
-            .iter()
-            .filter_map(|piece| piece.entries().cloned()))
-    );
+    let rows: Vec<_> =
+        directory.blocks.iter().map(|block| read_block(file, block).unwrap()).collect();
+    assert!(rows.iter().eq(sample.pieces.iter().filter_map(|piece| piece.rows())));
+    let entries =
+        directory.controls.iter().map(|place| read_control(file, &directory, *place).unwrap());
+    assert!(entries.eq(sample.pieces.iter().filter_map(|piece| piece.entries().cloned())));
     let report = verify(file).unwrap();
     assert!(report.is_sound(), "{report:?}");
 }
@@ -60,13 +44,7 @@ fn the_tables_hold() {
     let end = *sample.ends.last().unwrap();
     assert_eq!(file[end..][..4], [0x53, 0x2A, 0x4D, 0x18]);
     let trailer = &file[file.len() - 24..];
-    assert_eq!(
-        u64::from_le_bytes(trailer[..8].try_into().unwrap()),
-        end as u64
-    );
-    assert_eq!(
-        u64::from_le_bytes(trailer[8..16].try_into().unwrap()),
-        (file.len() - end) as u64
-    );
+    assert_eq!(u64::from_le_bytes(trailer[..8].try_into().unwrap()), end as u64);
+    assert_eq!(u64::from_le_bytes(trailer[8..16].try_into().unwrap()), (file.len() - end) as u64);
     assert_eq!(trailer[16..], *b"RELAYEND");
 }

@@ -22,25 +22,12 @@ fn everything_comes_back_from_the_tail() {
         panic!("the archive is sealed");
     };
     assert_eq!(directory.header, header());
-    let rows: Vec<_> = directory
-        .blocks
-        .iter()
-        .map(|block| read_block(file, block).unwrap())
-        .collect();
-    assert!(
-        rows.iter()
-            .eq(sample.pieces.iter().filter_map(|piece| piece.rows()))
-    );
-    let entries = directory
-        .controls
-        .iter()
-        .map(|place| read_control(file, &directory, *place).unwrap());
-    assert!(
-        entries.eq(sample
-            .pieces
-            .iter()
-            .filter_map(|piece| piece.entries().cloned()))
-    );
+    let rows: Vec<_> =
+        directory.blocks.iter().map(|block| read_block(file, block).unwrap()).collect();
+    assert!(rows.iter().eq(sample.pieces.iter().filter_map(|piece| piece.rows())));
+    let entries =
+        directory.controls.iter().map(|place| read_control(file, &directory, *place).unwrap());
+    assert!(entries.eq(sample.pieces.iter().filter_map(|piece| piece.entries().cloned())));
     let walked = scan(file, &ScanOptions::default()).unwrap();
     assert_eq!((&walked.directory, walked.sealed), (&directory, true));
     assert_eq!(walked.entries, [first_entries(), last_entries()]);
@@ -85,10 +72,7 @@ fn long_frames_are_read_in_pieces() {
     file.extend(writer.seal().unwrap());
     let opened = open(&file[..]).unwrap();
     assert!(matches!(opened, Opened::Sealed(_)));
-    assert_eq!(
-        read_block(&file[..], &opened.directory().blocks[0]).unwrap(),
-        rows
-    );
+    assert_eq!(read_block(&file[..], &opened.directory().blocks[0]).unwrap(), rows);
     assert!(verify(&file[..]).unwrap().is_sound());
 }
 
@@ -102,17 +86,10 @@ fn positions_are_known_without_decompressing() {
         assert_eq!(facts.runs, [run(0, n as u32, 6)]);
         assert!(facts.has_level(Level::Warn) && !facts.has_level(Level::Error));
         assert!(block.header.filter.can_contain(b"line"));
-        assert_eq!(
-            block.header.filter.can_contain(b"lone"),
-            n != 1,
-            "only block 1 has a filter"
-        );
+        assert_eq!(block.header.filter.can_contain(b"lone"), n != 1, "only block 1 has a filter");
         assert_eq!(facts.targets[0].name, "server::http");
         let time = 1_750_000_000_000_000_000 + n as i64 * 1_000_000;
-        assert_eq!(
-            (facts.min_order_ns, facts.max_order_ns),
-            (time, time + 5_000)
-        );
+        assert_eq!((facts.min_order_ns, facts.max_order_ns), (time, time + 5_000));
     }
 }
 
@@ -125,20 +102,9 @@ fn headers_are_small() {
         let index = builder.run(run(source, n, 1_000));
         for i in 0..1_000 {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            let line = format!(
-                "request {} of user {} took {} us",
-                seed >> 48,
-                seed >> 54,
-                seed >> 60
-            );
-            builder.push(
-                index,
-                Kind::Raw,
-                None,
-                0,
-                i64::from(n * 1_000 + i),
-                line.as_bytes(),
-            );
+            let line =
+                format!("request {} of user {} took {} us", seed >> 48, seed >> 54, seed >> 60);
+            builder.push(index, Kind::Raw, None, 0, i64::from(n * 1_000 + i), line.as_bytes());
         }
     }
     let block = builder.finish(&BlockOptions::default()).unwrap();
@@ -165,10 +131,7 @@ fn a_header_that_disagrees_with_its_block_is_told() {
 
 #[test]
 fn unknown_features_are_refused_by_name() {
-    let asks = FileHeader {
-        incompatible: 1 << 9,
-        ..header()
-    };
+    let asks = FileHeader { incompatible: 1 << 9, ..header() };
     let error = ArchiveWriter::create(asks).unwrap_err();
     assert!(error.to_string().contains("0x200"), "{error}");
 }
@@ -178,10 +141,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     let channels = vec((any::<[u8; 16]>(), any::<u64>()), 0..80);
     let tombstone = (text, any::<u64>(), any::<(i64, i64)>(), channels);
     let tombstone = tombstone.prop_map(|(file, rows, (min_order_ns, max_order_ns), channels)| {
-        let channels = channels
-            .into_iter()
-            .map(|(id, rows)| (ChannelId(id), rows))
-            .collect();
+        let channels = channels.into_iter().map(|(id, rows)| (ChannelId(id), rows)).collect();
         Entry::Tombstone(Tombstone {
             file,
             number: rows,
@@ -192,11 +152,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         })
     });
     let note = (1u8..6, any::<i64>(), text).prop_map(|(level, time_ns, text)| {
-        Entry::Note(Note {
-            level: Level::from_u8(level).unwrap(),
-            time_ns,
-            text,
-        })
+        Entry::Note(Note { level: Level::from_u8(level).unwrap(), time_ns, text })
     });
     let fixed = prop::sample::select([first_entries(), last_entries()].concat());
     prop_oneof![tombstone, note, fixed]

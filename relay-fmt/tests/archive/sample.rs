@@ -46,16 +46,8 @@ pub(crate) fn source() -> Source {
 }
 
 pub(crate) fn callsite(level: Level, layout: Layout, template: &str) -> Arc<Callsite> {
-    let field = |name: &str, of| Field {
-        name: name.into(),
-        of,
-        argument_only: name == "message",
-    };
-    let of = if layout == Layout::Sparse {
-        Type::Tagged
-    } else {
-        Type::Str
-    };
+    let field = |name: &str, of| Field { name: name.into(), of, argument_only: name == "message" };
+    let of = if layout == Layout::Sparse { Type::Tagged } else { Type::Str };
     Arc::new(Callsite {
         level,
         facade: Facade::Log,
@@ -71,14 +63,7 @@ pub(crate) fn callsite(level: Level, layout: Layout, template: &str) -> Arc<Call
 }
 
 fn span(callsite: Arc<Callsite>) -> Span {
-    Span {
-        source: 0,
-        id: 33,
-        parent: 0,
-        callsite,
-        values: vec![1, 2, 3],
-        since_ns: -4,
-    }
+    Span { source: 0, id: 33, parent: 0, callsite, values: vec![1, 2, 3], since_ns: -4 }
 }
 
 pub(crate) fn run(source: u32, n: u32, records: u32) -> Run {
@@ -111,21 +96,10 @@ pub(crate) fn fill(builder: &mut BlockBuilder, n: u32) {
     let time = |i: i64| 1_750_000_000_000_000_000 + i64::from(n) * 1_000_000 + i * 1_000;
     for i in 0..3u64 {
         let mut payload = Vec::new();
-        put_str(
-            &mut payload,
-            Type::Str,
-            format!("block {n} line {i}").as_bytes(),
-        );
+        put_str(&mut payload, Type::Str, format!("block {n} line {i}").as_bytes());
         payload.remove(0);
         payload.extend_from_slice(&i.to_le_bytes());
-        builder.push(
-            run,
-            Kind::Event,
-            Some(line),
-            0,
-            time(i.cast_signed()),
-            &payload,
-        );
+        builder.push(run, Kind::Event, Some(line), 0, time(i.cast_signed()), &payload);
     }
     let mut payload = vec![0];
     put_str(&mut payload, Type::Text, b"two\nlines");
@@ -157,11 +131,7 @@ pub(crate) fn first_entries() -> Vec<Entry> {
             prior_generations: 3,
             records: 4,
         },
-        WriterPosition {
-            writer: 5,
-            next_number: 103,
-            floor_ns: -1,
-        },
+        WriterPosition { writer: 5, next_number: 103, floor_ns: -1 },
     );
     let channel = ChannelPosition {
         source: source(),
@@ -170,14 +140,8 @@ pub(crate) fn first_entries() -> Vec<Entry> {
         spans: vec![span(callsite(Level::Debug, Layout::Packed, "span"))],
     };
     vec![
-        Entry::Positions(Positions {
-            channels: vec![channel],
-        }),
-        Entry::Announce(Announce {
-            source: source(),
-            file: "app.4711.relay".into(),
-            seen_ns: 5,
-        }),
+        Entry::Positions(Positions { channels: vec![channel] }),
+        Entry::Announce(Announce { source: source(), file: "app.4711.relay".into(), seen_ns: 5 }),
         Entry::Tombstone(Tombstone {
             file: "app-1".into(),
             number: 1,
@@ -186,24 +150,14 @@ pub(crate) fn first_entries() -> Vec<Entry> {
             max_order_ns: 5,
             channels: vec![(source().id, 1_000)],
         }),
-        Entry::Supersedes(Supersedes {
-            file: "app-6".into(),
-            offset: 12_345,
-        }),
+        Entry::Supersedes(Supersedes { file: "app-6".into(), offset: 12_345 }),
     ]
 }
 
 pub(crate) fn last_entries() -> Vec<Entry> {
     vec![
-        Entry::Quarantine(Quarantine {
-            what: "sub-buffer 3".into(),
-            why: "torn".into(),
-        }),
-        Entry::Note(Note {
-            level: Level::Warn,
-            time_ns: 6,
-            text: "a note".into(),
-        }),
+        Entry::Quarantine(Quarantine { what: "sub-buffer 3".into(), why: "torn".into() }),
+        Entry::Note(Note { level: Level::Warn, time_ns: 6, text: "a note".into() }),
         Entry::Final(Final {
             id: source().id,
             claimed: 121,
@@ -244,11 +198,7 @@ impl Sample {
         put(Piece::Entries(entries), &more, &mut bytes);
         assert_eq!(writer.offset(), bytes.len() as u64);
         bytes.extend(writer.seal().unwrap());
-        Self {
-            pieces,
-            ends,
-            bytes,
-        }
+        Self { pieces, ends, bytes }
     }
 
     /// The rows of the blocks that lie within the first `len` bytes.

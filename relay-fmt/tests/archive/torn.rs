@@ -41,11 +41,7 @@ fn cut_at_every_byte() {
         let valid = usize::try_from(scan.valid_len).unwrap();
         assert_eq!(Some(&valid), sample.ends.iter().rfind(|end| **end <= cut));
         assert_eq!(scan.damages.len(), usize::from(valid < cut), "cut at {cut}");
-        assert!(
-            scan.damages
-                .iter()
-                .all(|damage| damage.kind == DamageKind::TornTail)
-        );
+        assert!(scan.damages.iter().all(|damage| damage.kind == DamageKind::TornTail));
         rows_are(file, &scan, &sample, cut);
         go_on(file, &scan);
     }
@@ -59,16 +55,9 @@ fn a_scan_goes_on_where_it_ended() {
     let whole = scan(&sample.bytes[..], &options).unwrap();
     for cut in sample.ends[0]..sample.bytes.len() {
         let early = scan(&sample.bytes[..cut], &options).unwrap();
-        assert_eq!(
-            rescan(&sample.bytes[..], early, &options).unwrap(),
-            whole,
-            "cut at {cut}"
-        );
+        assert_eq!(rescan(&sample.bytes[..], early, &options).unwrap(), whole, "cut at {cut}");
     }
-    assert_eq!(
-        rescan(&sample.bytes[..], whole.clone(), &options).unwrap(),
-        whole
-    );
+    assert_eq!(rescan(&sample.bytes[..], whole.clone(), &options).unwrap(), whole);
 }
 
 /// After a power failure the file can have its length but not its bytes.
@@ -79,12 +68,7 @@ fn zeros_from_every_byte() {
         let mut file = sample.bytes[..cut].to_vec();
         file.resize(sample.bytes.len() + 100, 0);
         // Zeros that belong there are no damage.
-        let same = sample
-            .bytes
-            .iter()
-            .zip(&file)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let same = sample.bytes.iter().zip(&file).take_while(|(a, b)| a == b).count();
         let scan = scan(&file[..], &ScanOptions::default()).unwrap();
         assert_eq!(scan.sealed, same == sample.bytes.len());
         rows_are(&file, &scan, &sample, same);
@@ -109,15 +93,8 @@ fn a_sealed_archive_is_not_gone_on_with() {
 
 #[test]
 fn what_is_no_archive_is_said_to_be_none() {
-    let not = |bytes: &[u8]| {
-        matches!(
-            scan(bytes, &ScanOptions::default()),
-            Err(Error::NotAnArchive)
-        )
-    };
+    let not =
+        |bytes: &[u8]| matches!(scan(bytes, &ScanOptions::default()), Err(Error::NotAnArchive));
     assert!(not(&[7; 100]) && not(b"x") && not(&zstd::bulk::compress(&[1; 1000], 3).unwrap()));
-    assert!(matches!(
-        scan(&[][..], &ScanOptions::default()),
-        Err(Error::TornHeader)
-    ));
+    assert!(matches!(scan(&[][..], &ScanOptions::default()), Err(Error::TornHeader)));
 }
