@@ -77,6 +77,8 @@ mod error;
 mod keeper;
 mod layout;
 mod map;
+#[cfg(all(test, loom))]
+mod models;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers end with the process"))]
 pub(crate) mod os;
 mod raw;
