@@ -8,6 +8,8 @@
 //! | [`script`] | what a stepped child does, and what must be found after each instruction |
 //! | [`step`] | a child run one instruction at a time |
 //! | [`report`] | one line for each attack |
+//! | [`producer`] | a program that logs, to be killed and starved |
+//! | [`verdict`] | what came through, against what had returned |
 //! | [`sys`] | fork, ptrace, shared pages: the only unsafe code here |
 #![allow(clippy::unwrap_used, reason = "an attack that cannot be carried out should say where")]
 
@@ -18,3 +20,5 @@ pub mod report;
 pub mod script;
 pub mod step;
 pub mod sys;
+pub mod producer;
+pub mod verdict;
