@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Attacks on the promise that a log call which has returned is never lost and never doubled.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`recover`] | reads a channel file without any code of the channel: the oracle |
+//! | [`payload`] | records that say whose they are and prove that they are whole |
+//! | [`drain`] | a collector that keeps everything in memory, judged by the oracle |
+//! | [`script`] | what a stepped child does, and what must be found after each instruction |
+//! | [`step`] | a child run one instruction at a time |
+//! | [`report`] | one line for each attack |
+//! | [`producer`] | a program that logs, to be killed and starved |
+//! | [`verdict`] | what came through, against what had returned |
+//! | [`sys`] | fork, ptrace, shared pages: the only unsafe code here |
+#![allow(clippy::unwrap_used, reason = "an attack that cannot be carried out should say where")]
+
+pub mod drain;
+pub mod payload;
+pub mod recover;
+pub mod report;
+pub mod script;
+pub mod step;
+pub mod sys;
+pub mod producer;
+pub mod verdict;

@@ -80,6 +80,8 @@ pub(crate) mod handover;
 pub(crate) mod keeper;
 mod layout;
 mod map;
+#[cfg(all(test, loom))]
+mod models;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers end with the process"))]
 pub(crate) mod os;
 mod raw;

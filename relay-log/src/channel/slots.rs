@@ -67,6 +67,47 @@ impl Default for Slot {
     }
 }
 
+/// An absent entry that was not always absent: a hole in the file, to be filled before it grows.
+const HOLE: u64 = word(1, Status::Absent);
+
+/// A place below which there is nothing to be found, so that nobody has to look there.
+///
+/// Who has looked raises it, who leaves something lowers it. A raise counts only if nobody has
+/// lowered it since the look began, also where lowering changed nothing: hence the count above the
+/// index. Without it, what was left behind the back of somebody looking would never be found again.
+#[derive(Debug)]
+struct Hint(AtomicU64);
+
+impl Hint {
+    fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// What the hint says before a look, for [`Hint::raise`], and where to begin to look.
+    fn look(&self) -> (u64, u32) {
+        let seen = self.0.load(Acquire);
+        (seen, seen as u32)
+    }
+
+    /// Nothing was there below `to`.
+    fn raise(&self, seen: u64, to: u32) {
+        let raised = seen & !u64::from(u32::MAX) | u64::from(to);
+        let _ = self.0.compare_exchange(seen, raised, Relaxed, Relaxed);
+    }
+
+    /// Something is there at `index`, from before this call on.
+    fn lower(&self, index: u32) {
+        let mut seen = self.0.load(Relaxed);
+        loop {
+            let lowered = (seen >> 32).wrapping_add(1) << 32 | u64::from(index.min(seen as u32));
+            match self.0.compare_exchange(seen, lowered, Release, Relaxed) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+}
+
 /// The table. `T` is where the slots lie: a mapping in programs, a vector in models.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
@@ -75,17 +116,15 @@ pub(crate) struct Slots<T> {
     high: AtomicU32,
     /// How many are ready and not reclaimed.
     backlog: AtomicU32,
-    /// How many below `high` are absent.
+    /// How many are holes, at least.
     holes: AtomicU32,
-    /// No entry below this one is free; only a hint.
-    lowest_free: AtomicU32,
+    free: Hint,
+    parked: Hint,
     /// Where the next partial reclaim looks.
     cursor: AtomicU32,
     /// No generation up to this one may be given to a sub-buffer that comes back.
     generation_floor: AtomicU64,
     closings: AtomicU64,
-    /// 1 + an entry that was parked lately; only a hint.
-    parked: AtomicU32,
 }
 
 /// A sub-buffer that the caller now owns alone.
@@ -105,11 +144,11 @@ impl<T: AsRef<[Slot]>> Slots<T> {
             high: AtomicU32::new(0),
             backlog: AtomicU32::new(0),
             holes: AtomicU32::new(0),
-            lowest_free: AtomicU32::new(0),
+            free: Hint::new(),
+            parked: Hint::new(),
             cursor: AtomicU32::new(0),
             generation_floor: AtomicU64::new(0),
             closings: AtomicU64::new(0),
-            parked: AtomicU32::new(0),
         }
     }
 
@@ -145,17 +184,18 @@ impl<T: AsRef<[Slot]>> Slots<T> {
 
     /// Leases the lowest free sub-buffer, if there is one.
     pub(crate) fn lease(&self) -> Option<Owned> {
-        let (start, high) = (self.lowest_free.load(Relaxed), self.high());
+        let (seen, start) = self.free.look();
+        let high = self.high();
         for index in start..high {
             let now = self.slot(index).word.load(Relaxed);
             if is(now, Status::Free)
                 && let Some(owned) = self.own(index, now)
             {
-                // A sub-buffer freed below meanwhile has lowered the hint: then this fails.
-                let _ = self.lowest_free.compare_exchange(start, index + 1, Relaxed, Relaxed);
+                self.free.raise(seen, index + 1);
                 return Some(owned);
             }
         }
+        self.free.raise(seen, start.max(high));
         None
     }
 
@@ -167,8 +207,9 @@ impl<T: AsRef<[Slot]>> Slots<T> {
         if high == 0 || self.backlog() == 0 {
             return 0;
         }
-        for _ in 0..most.min(high) {
-            let at = self.cursor.fetch_add(1, Relaxed) % high;
+        for i in 0..most.min(high) {
+            // Who looks at all does so alone: two that share the cursor would each see a part.
+            let at = if most >= high { i } else { self.cursor.fetch_add(1, Relaxed) % high };
             let now = self.slot(at).word.load(Acquire);
             if is(now, Status::Ready) && archived(at) == generation(now) {
                 found += u32::from(self.free(at, now));
@@ -181,7 +222,7 @@ impl<T: AsRef<[Slot]>> Slots<T> {
         let freed = self.shift(index, ready, word(generation(ready), Status::Free));
         if freed {
             self.backlog.fetch_sub(1, Relaxed);
-            self.lowest_free.fetch_min(index, Relaxed);
+            self.free.lower(index);
         }
         freed
     }
@@ -217,54 +258,48 @@ impl<T: AsRef<[Slot]>> Slots<T> {
         self.slot(index).records.fetch_add(records, Relaxed);
         let parked = self.shift(index, word(held, Status::Leased), word(held, Status::Parked));
         debug_assert!(parked, "only its owner parks a sub-buffer");
-        self.parked.store(index + 1, Release);
+        self.parked.lower(index);
     }
 
     /// Continues a parked sub-buffer, in the generation it was left in.
     pub(crate) fn unpark(&self) -> Option<Owned> {
-        let hint = self.parked.swap(0, Acquire).checked_sub(1)?;
-        // One hint, many sub-buffers: after this one, look for another for whoever comes next.
-        for index in std::iter::once(hint).chain(0..self.high()) {
+        let (seen, start) = self.parked.look();
+        let high = self.high();
+        for index in start..high {
             let now = self.slot(index).word.load(Acquire);
             let to = word(generation(now), Status::Leased);
             if is(now, Status::Parked) && self.shift(index, now, to) {
-                self.hint_parked(index + 1);
+                self.parked.raise(seen, index + 1);
                 let prior = self.slot(index).records.load(Relaxed);
                 return Some(Owned { index, generation: generation(now), prior });
             }
         }
+        self.parked.raise(seen, start.max(high));
         None
-    }
-
-    fn hint_parked(&self, from: u32) {
-        let parked = |i: &u32| is(self.slot(*i).word.load(Relaxed), Status::Parked);
-        // Looking at a few is enough: a parked sub-buffer without a hint is found by the next park.
-        let next = (from..self.high()).take(64).find(parked);
-        if let Some(index) = next {
-            self.parked.store(index + 1, Release);
-        }
     }
 
     /// Claims an absent entry for the caller to allocate; `None` when the table is full.
     pub(crate) fn begin_growth(&self) -> Option<u32> {
-        let claim = |index| {
-            let absent = self.slot(index).word.load(Relaxed);
-            is(absent, Status::Absent)
-                && self.shift(index, absent, word(generation(absent), Status::Growing))
-        };
-        if self.holes.load(Relaxed) > 0
-            && let Some(index) = (0..self.high()).find(|index| claim(*index))
-        {
-            self.holes.fetch_sub(1, Relaxed);
-            return Some(index);
+        let growing = word(0, Status::Growing);
+        if self.holes.load(Relaxed) > 0 {
+            let claim = |index: &u32| {
+                self.slot(*index).word.load(Relaxed) == HOLE && self.shift(*index, HOLE, growing)
+            };
+            if let Some(index) = (0..self.high()).find(claim) {
+                self.holes.fetch_sub(1, Relaxed);
+                return Some(index);
+            }
         }
         loop {
             let high = self.high();
             if high as usize >= self.slots.as_ref().len() {
                 return None;
             }
-            let raised = self.high.compare_exchange(high, high + 1, AcqRel, Relaxed);
-            if raised.is_ok() && claim(high) {
+            // The entry first, and never one that is a hole by now: holes are counted. Then whoever
+            // is here raises `high`, also for somebody who was stopped in between.
+            let claimed = self.shift(high, 0, growing);
+            let _ = self.high.compare_exchange(high, high + 1, AcqRel, Relaxed);
+            if claimed {
                 return Some(high);
             }
         }
@@ -282,13 +317,14 @@ impl<T: AsRef<[Slot]>> Slots<T> {
     pub(crate) fn grown_free(&self, index: u32) {
         let generation = self.generation_floor.load(Acquire);
         self.slot(index).word.store(word(generation, Status::Free), Release);
-        self.lowest_free.fetch_min(index, Relaxed);
+        self.free.lower(index);
     }
 
     /// The claimed entry could not be allocated.
     pub(crate) fn not_grown(&self, index: u32) {
-        self.slot(index).word.store(word(0, Status::Absent), Release);
+        // Counted before it can be claimed, so that the count is never below what is there.
         self.holes.fetch_add(1, Relaxed);
+        self.slot(index).word.store(HOLE, Release);
     }
 
     /// Claims the highest free entry that is not among the first `keep` for retirement.
@@ -306,8 +342,9 @@ impl<T: AsRef<[Slot]>> Slots<T> {
 
     /// The blocks of the claimed entry are given back.
     pub(crate) fn retired(&self, index: u32) {
-        self.slot(index).word.store(word(0, Status::Absent), Release);
+        // Counted before it can be claimed, so that the count is never below what is there.
         self.holes.fetch_add(1, Relaxed);
+        self.slot(index).word.store(HOLE, Release);
     }
 
     /// How many sub-buffers are allocated.
@@ -321,7 +358,7 @@ impl<T: AsRef<[Slot]>> Slots<T> {
 
     /// How many are free, counting up to `most`.
     pub(crate) fn free_up_to(&self, most: u32) -> u32 {
-        let start = self.lowest_free.load(Relaxed);
+        let (_, start) = self.free.look();
         let free = |i: &u32| is(self.slot(*i).word.load(Relaxed), Status::Free);
         (start..self.high()).filter(free).take(most as usize).count() as u32
     }
@@ -376,6 +413,21 @@ mod tests {
         assert_eq!(slots.begin_growth(), Some(b));
         let back = slots.grown_leased(b);
         assert_eq!((back.generation, back.prior), (2, 3));
+    }
+
+    #[test]
+    fn whatever_was_parked_is_continued() {
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let slots = table(3);
+            for _ in 0..3 {
+                let i = slots.begin_growth().unwrap();
+                slots.grown_leased(i);
+            }
+            order.map(|index| slots.park(index, 1, 1));
+            let mut back: Vec<u32> = (0..3).map(|_| slots.unpark().unwrap().index).collect();
+            back.sort_unstable();
+            assert_eq!(back, [0, 1, 2]);
+        }
     }
 
     #[test]

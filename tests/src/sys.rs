@@ -1,0 +1,158 @@
+//! fork, ptrace and shared pages: the only unsafe code of this crate.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+
+/// A page of words that a parent and its children share through a file.
+#[derive(Debug)]
+pub struct Shared {
+    at: *mut AtomicU64,
+}
+
+// SAFETY: the page stays mapped until the process ends and is only reached as atomics.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// How many words there are.
+    pub const WORDS: usize = 512;
+
+    /// Maps the page in the file `path`, making it where it is missing.
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.unwrap();
+        file.set_len(8 * Self::WORDS as u64).unwrap();
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address that the kernel chooses.
+        let at = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                8 * Self::WORDS,
+                access,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        assert_ne!(at, libc::MAP_FAILED, "a page cannot be mapped");
+        Self { at: at.cast() }
+    }
+
+    /// One of its words.
+    #[must_use]
+    pub fn word(&self, index: usize) -> &AtomicU64 {
+        assert!(index < Self::WORDS);
+        // SAFETY: in bounds, aligned, mapped for the life of the process, only reached as atomics.
+        unsafe { &*self.at.wrapping_add(index) }
+    }
+}
+
+/// How a child stands after a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// It ended with this code.
+    Exited(i32),
+    /// It was ended by this signal.
+    Killed(i32),
+    /// It is stopped by this signal.
+    Stopped(i32),
+}
+
+/// Waits for a child to stop or end.
+#[must_use]
+pub fn wait(pid: i32) -> Waited {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` outlives the call.
+        let got = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+        if got == pid {
+            break;
+        }
+        assert_eq!(std::io::Error::last_os_error().kind(), std::io::ErrorKind::Interrupted);
+    }
+    if libc::WIFEXITED(status) {
+        Waited::Exited(libc::WEXITSTATUS(status))
+    } else if libc::WIFSIGNALED(status) {
+        Waited::Killed(libc::WTERMSIG(status))
+    } else {
+        Waited::Stopped(libc::WSTOPSIG(status))
+    }
+}
+
+fn ptrace(request: libc::c_uint, pid: i32) {
+    let none = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: the requests used here read and write no memory of this process.
+    let done = unsafe { libc::ptrace(request, pid, none, none) };
+    assert_eq!(done, 0, "ptrace({request}): {}", std::io::Error::last_os_error());
+}
+
+/// Asks to be traced by the parent.
+pub fn trace_me() {
+    ptrace(libc::PTRACE_TRACEME, 0);
+}
+
+/// Has a stopped child run one instruction, and waits until it has.
+#[must_use]
+pub fn step(pid: i32) -> Waited {
+    ptrace(libc::PTRACE_SINGLESTEP, pid);
+    wait(pid)
+}
+
+/// Has a stopped child run on, and waits until it stops or ends.
+#[must_use]
+pub fn go_on(pid: i32) -> Waited {
+    ptrace(libc::PTRACE_CONT, pid);
+    wait(pid)
+}
+
+/// Stops this process until its tracer lets it go on.
+pub fn stop_here() {
+    // SAFETY: raise touches no memory.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// Sends a signal to a child.
+pub fn kill(pid: i32, signal: i32) {
+    // SAFETY: kill touches no memory.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Forks: runs `f` in the child, which ends with the code it returns and runs no destructors of the
+/// parent's. Returns the child's id.
+#[must_use]
+pub fn fork(f: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child runs `f` and then `_exit`; `f` is code of these tests that takes no locks
+    // that another thread may hold.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
+    if pid > 0 {
+        return pid;
+    }
+    let code = f();
+    // SAFETY: ends the process at once.
+    unsafe { libc::_exit(code) }
+}
+
+/// As [`fork`], by the system call alone: no handlers of the C library run.
+#[must_use]
+pub fn raw_fork(f: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: as in `fork`; without CLONE_VM the child has its own copy of all memory.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } as i32;
+    assert!(pid >= 0, "clone: {}", std::io::Error::last_os_error());
+    if pid > 0 {
+        return pid;
+    }
+    let code = f();
+    // SAFETY: ends the process at once.
+    unsafe { libc::_exit(code) }
+}
+
+/// Closes a descriptor behind the back of whoever owns it, as daemons do.
+pub fn close_behind_the_back(fd: i32) {
+    // SAFETY: closing a number is memory-safe; that its owner does not know is the attack.
+    unsafe { libc::close(fd) };
+}
