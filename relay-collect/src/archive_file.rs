@@ -120,13 +120,12 @@ impl ArchiveFile {
         let start = jiff::Timestamp::from_nanosecond(header.created_ns.into())
             .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let start = start.strftime("%Y%m%dT%H%M%SZ");
-        let dot = if hidden { "." } else { "" };
-        let name = format!("{dot}{}-{start}-{}{PART}", header.channel, header.number);
+        // Hidden until its positions are in it: a write can be cut short by SIGKILL, and an archive
+        // without its positions would be an archive without a memory.
+        let name = format!(".{}-{start}-{}{PART}", header.channel, header.number);
         let path = dir.join(&name);
-        if hidden {
-            // Of an attempt that was killed.
-            let _ = std::fs::remove_file(&path);
-        }
+        // Of an attempt that was killed.
+        let _ = std::fs::remove_file(&path);
         let (mut writer, mut bytes) = ArchiveWriter::create(header).map_err(io::Error::other)?;
         bytes.extend(writer.control(entries).map_err(io::Error::other)?);
         let file = OpenOptions::new()
@@ -136,12 +135,15 @@ impl ArchiveFile {
             .mode(mode)
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)?;
-        // In one write: an archive without its positions would be an archive without a memory.
         if let Err(error) = file.write_all_at(&bytes, 0) {
             let _ = std::fs::remove_file(&path);
             return Err(error);
         }
-        Ok(Self::with(dir, name, file, writer))
+        let mut archive = Self::with(dir, name, file, writer);
+        if !hidden {
+            archive.rename()?;
+        }
+        Ok(archive)
     }
 
     fn with(dir: &Path, name: String, file: File, writer: ArchiveWriter) -> Self {
@@ -167,10 +169,15 @@ impl ArchiveFile {
     /// Gives a hidden archive its name, once all of it is durable.
     pub(crate) fn show(&mut self) -> io::Result<()> {
         self.sync()?;
+        self.rename()?;
+        sync_dir(&self.dir)
+    }
+
+    fn rename(&mut self) -> io::Result<()> {
         let name = self.name.trim_start_matches('.').to_owned();
         std::fs::rename(self.dir.join(&self.name), self.dir.join(&name))?;
         self.name = name;
-        sync_dir(&self.dir)
+        Ok(())
     }
 
     pub(crate) fn number(&self) -> u64 {

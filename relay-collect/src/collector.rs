@@ -281,7 +281,10 @@ impl Collector {
             }
         }
         self.files.retain(|file| there.contains(file));
-        Ok(())
+        self.each(control, false, |lane, ctx| {
+            lane.all_found(ctx, &there);
+            Ok(())
+        })
     }
 
     fn take_in(

@@ -297,8 +297,31 @@ impl Lane {
         Ok(())
     }
 
+    /// Where everything stands, with what is known of channels that were not found yet: an archive
+    /// may be begun before all of them are.
     fn positions(&self) -> Entry {
-        positions_entry(self.lives.iter().map(|live| (&live.source, &live.archived)))
+        let found = self.lives.iter().map(|live| (&live.source, &live.archived));
+        let known = self.known.values().filter(|known| !known.finished);
+        let known = known.filter_map(|known| Some((known.source.as_ref()?, known)));
+        positions_entry(found.chain(known))
+    }
+
+    /// Every channel that is there has been found: what is still only known, and has no file among
+    /// `there`, has vanished.
+    pub(crate) fn all_found(&mut self, ctx: &mut Context<'_>, there: &HashSet<String>) {
+        self.known.retain(|id, known| {
+            let file =
+                known.source.as_ref().map(|s| format!("{}.{}-{}.relay", s.channel, s.pid, s.id));
+            if file.is_some_and(|file| there.contains(&file)) {
+                return true;
+            }
+            if !known.finished {
+                let text =
+                    format!("channel {} ({id}) has vanished; it was not finished", self.channel);
+                ctx.notes.say_once(Level::Error, text);
+            }
+            known.finished
+        });
     }
 
     /// Seals the archive, if there is one with anything in it.

@@ -46,6 +46,8 @@ pub(crate) struct WriterState {
 /// Positions of one channel: what the archive says, and nothing else.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Archived {
+    /// Whose channel, where the archive has said so.
+    pub(crate) source: Option<Source>,
     pub(crate) subs: HashMap<u32, SubPosition>,
     pub(crate) writers: HashMap<u64, WriterState>,
     pub(crate) spans: HashMap<u64, Span>,
@@ -141,6 +143,7 @@ impl Archived {
             (writer.writer, state)
         });
         Self {
+            source: Some(position.source.clone()),
             subs: subs.collect(),
             writers: writers.collect(),
             spans: position.spans.iter().map(|span| (span.id, span.clone())).collect(),

@@ -171,7 +171,9 @@ fn add_block(bytes: &ArchiveBytes, block: &BlockEntry, recovered: &mut Recovered
     let mut touched = Vec::new();
     for (run, max) in facts.runs.iter().zip(max) {
         let Some(source) = facts.sources.get(run.source as usize) else { continue };
-        recovered.channels.entry(source.id).or_default().add_run(run, max);
+        let channel = recovered.channels.entry(source.id).or_default();
+        channel.source.get_or_insert_with(|| source.clone());
+        channel.add_run(run, max);
         touched.push(source.id);
     }
     touched.sort_unstable();
