@@ -171,11 +171,9 @@ fn finish(mut event: Event, callsites: &HashMap<u32, Callsite>) -> Event {
     }
     let words = match event.kind {
         Kind::SpanNew | Kind::SpanFollows => 2,
-        Kind::SpanEvent
-        | Kind::SpanEnter
-        | Kind::SpanExit
-        | Kind::SpanClose
-        | Kind::SpanRecord => 1,
+        Kind::SpanEvent | Kind::SpanEnter | Kind::SpanExit | Kind::SpanClose | Kind::SpanRecord => {
+            1
+        }
         _ => 0,
     };
     let rest = event.values.split_off(8 * words);
@@ -188,7 +186,9 @@ fn finish(mut event: Event, callsites: &HashMap<u32, Callsite>) -> Event {
 
 /// The messages of events that pass, in order.
 pub(crate) fn messages(events: &[Event], pass: impl Fn(&Event) -> bool) -> Vec<String> {
-    let events = events.iter().filter(|e| matches!(e.kind, Kind::Event | Kind::SpanEvent | Kind::InlineEvent));
+    let events = events
+        .iter()
+        .filter(|e| matches!(e.kind, Kind::Event | Kind::SpanEvent | Kind::InlineEvent));
     events.filter(|e| pass(e)).map(Event::message).collect()
 }
 
