@@ -8,7 +8,7 @@ use common::{Event, child, messages, read, role};
 use relay_fmt::record::Kind;
 use relay_log::Relay;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Runs `f` in a forked child, which ends without running anything of the parent's.
 fn in_fork(f: impl FnOnce()) {
@@ -37,15 +37,25 @@ extern "C" fn log_alarm(_: libc::c_int) {
     log::info!(target: "alarm", "{n}");
 }
 
-/// Has SIGALRM come every so many microseconds; 0 for never.
-fn alarms_every(micros: libc::suseconds_t) {
+/// Runs `f` while another thread sends this one SIGALRM as fast as it can.
+fn under_alarms(f: impl FnOnce()) {
     let handler = log_alarm as extern "C" fn(libc::c_int);
     // SAFETY: the handler logs, which is what is tested.
     unsafe { libc::signal(libc::SIGALRM, handler as *const () as libc::sighandler_t) };
-    let every = libc::timeval { tv_sec: 0, tv_usec: micros };
-    let timer = libc::itimerval { it_interval: every, it_value: every };
-    // SAFETY: the timer is a valid one and is only read.
-    unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
+    // SAFETY: it only asks.
+    let here = unsafe { libc::pthread_self() };
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                // SAFETY: the thread is there: it waits for this one to end.
+                unsafe { libc::pthread_kill(here, libc::SIGALRM) };
+                std::thread::sleep(std::time::Duration::from_micros(20));
+            }
+        });
+        f();
+        stop.store(true, Ordering::Relaxed);
+    });
 }
 
 fn fork(dir: &Path) {
@@ -95,14 +105,11 @@ fn fork_early(dir: &Path) {
 fn alarms(dir: &Path) {
     Relay::builder(dir).channel("app").init().unwrap();
     log_alarm(0);
-    alarms_every(100);
-    for n in 0..300_000u32 {
-        log::info!(target: "main", n; "{n}");
-    }
-    while ALARMS.load(Ordering::Relaxed) < 100 {
-        log::info!(target: "waiting", "on");
-    }
-    alarms_every(0);
+    under_alarms(|| {
+        for n in 0..300_000u32 {
+            log::info!(target: "main", n; "{n}");
+        }
+    });
     log::info!(target: "count", "{}", ALARMS.load(Ordering::Relaxed));
 }
 
@@ -164,6 +171,7 @@ fn a_handler_that_logs_in_the_middle_of_a_call_loses_nothing() {
     let mut heard: Vec<u32> = of("alarm").iter().map(|n| n.parse().unwrap()).collect();
     heard.sort_unstable();
     assert!(heard.into_iter().eq(0..count));
+    assert!(events.iter().any(|e| e.nesting == 1), "no handler came in the middle of a call");
 }
 
 #[test]
