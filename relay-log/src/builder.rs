@@ -238,12 +238,10 @@ impl Builder {
     /// other layers use [`Relay::layer`].
     ///
     /// # Errors
-    /// As [`init`](Self::init), and when `tracing` has a subscriber.
+    /// As [`init`](Self::init), and when `tracing` has a subscriber: that shows only once the
+    /// channels are open, and they stay so, empty.
     #[cfg(feature = "tracing")]
     pub fn init_tracing(self) -> Result<Relay, InitError> {
-        if tracing_core::dispatcher::has_been_set() {
-            return Err(InitError::SubscriberSet);
-        }
         Relay::init(self, Relay::subscribe)
     }
 

@@ -86,17 +86,29 @@ impl StaticCallsite {
     /// `None` when the record must bring the description itself.
     #[inline]
     pub(crate) fn ensure_described(&self, slot: usize) -> Option<u32> {
-        let state = self.state.load(Acquire);
-        if (state >> EPOCH_SHIFT) as u32 == os::epoch() && state & bit(slot) != 0 {
-            return Some(state as u32 & MAX_CALLSITE);
-        }
-        let may_wait = !thread::is_nested() && !DESCRIBING.get();
-        self.describe(slot, may_wait)
+        self.described(slot).or_else(|| {
+            let may_wait = !thread::is_nested() && !DESCRIBING.get();
+            self.describe(slot, may_wait)
+        })
     }
 
+    #[inline]
+    fn described(&self, slot: usize) -> Option<u32> {
+        let state = self.state.load(Acquire);
+        let is_there = (state >> EPOCH_SHIFT) as u32 == os::epoch() && state & bit(slot) != 0;
+        is_there.then_some(state as u32 & MAX_CALLSITE)
+    }
+
+    /// As [`Self::ensure_described`], and waits for others who describe even in the middle of a
+    /// call. Not for signal handlers.
+    pub(crate) fn wait_described(&self, slot: usize) -> Option<u32> {
+        self.described(slot).or_else(|| self.describe(slot, true))
+    }
+
+    /// Two threads that come here at once both describe it, in the same words.
     #[cold]
     #[inline(never)]
-    pub(crate) fn describe(&self, slot: usize, may_wait: bool) -> Option<u32> {
+    fn describe(&self, slot: usize, may_wait: bool) -> Option<u32> {
         if os::epoch() == 0 {
             thread::after_fork();
         }

@@ -154,17 +154,18 @@ pub(crate) fn hand_over(relay: &'static Relays) {
 
 fn to_kept(relay: &Relays, record: Record) -> Kept {
     let Record { thread, who, tick, site, values, .. } = record;
-    let (slot, described, description) = match site {
+    let inline = |description: &[u8]| (Kind::InlineEvent, 0, inline_payload(description, &values));
+    let (slot, (kind, callsite, payload)) = match &site {
         Site::Static(callsite) => {
             let slot = relay.slot(callsite);
             // Waiting is fine: whoever describes now is another thread and comes to an end.
-            (slot, callsite.describe(slot, true), callsite.description())
+            let event = match callsite.wait_described(slot) {
+                Some(id) => (Kind::Event, id, values),
+                None => inline(&callsite.description()),
+            };
+            (slot, event)
         }
-        Site::Inline(target, description) => (relay.slot_of(&target), None, description),
-    };
-    let (kind, callsite, payload) = match described {
-        Some(id) => (Kind::Event, id, values),
-        None => (Kind::InlineEvent, 0, inline_payload(&description, &values)),
+        Site::Inline(target, description) => (relay.slot_of(target), inline(description)),
     };
     let same_clock = thread::channel(slot)
         .is_none_or(|channel| START.get().is_none_or(|(source, _)| *source == channel.ticks()));

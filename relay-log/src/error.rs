@@ -3,8 +3,8 @@
 use crate::channel::CreateError;
 use crate::filter::FilterError;
 
-/// Why [`Builder::init`](crate::Builder::init) or one of its kind failed. Nothing has changed then:
-/// early records are still kept, and it can be tried again.
+/// Why [`Builder::init`](crate::Builder::init) or one of its kind failed. Early records are still
+/// kept then, and it can be tried again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {

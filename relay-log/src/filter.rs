@@ -115,3 +115,14 @@ pub(crate) fn from_log(level: log::Level) -> Level {
         log::Level::Trace => Level::Trace,
     }
 }
+
+#[cfg(feature = "tracing")]
+pub(crate) fn from_tracing(level: tracing_core::Level) -> Level {
+    match level {
+        tracing_core::Level::ERROR => Level::Error,
+        tracing_core::Level::WARN => Level::Warn,
+        tracing_core::Level::INFO => Level::Info,
+        tracing_core::Level::DEBUG => Level::Debug,
+        tracing_core::Level::TRACE => Level::Trace,
+    }
+}

@@ -48,6 +48,10 @@ mod sink;
 mod size;
 #[cfg(feature = "log")]
 mod table;
+#[cfg(feature = "tracing")]
+mod tracing_layer;
+#[cfg(feature = "tracing")]
+mod tracing_site;
 
 pub use channel::OnFull;
 pub use size::{ByteSize, ParseSizeError};
@@ -60,3 +64,6 @@ pub use self::{
     filter::FilterError,
     relay::{ChannelStats, Relay},
 };
+
+#[cfg(feature = "tracing")]
+pub use self::tracing_layer::{RelayFilter, RelayLayer};
