@@ -112,8 +112,7 @@ fn a_daemon_that_closes_descriptors_writes_into_nobody_elses_file() {
         let home = tempfile::tempdir().unwrap();
         let victim = home.path().join("victim");
         std::fs::write(&victim, vec![7u8; 1 << 20]).unwrap();
-        let options =
-            format!("threads=2 count=20000 keeper={keeper} daemon={}", victim.display());
+        let options = format!("threads=2 count=20000 keeper={keeper} daemon={}", victim.display());
         let mut producer = start(home.path(), &options);
         let drain = Drain::open(&producer.live, &producer.channel());
         let mut outcome = collect(&mut producer, drain);
@@ -129,7 +128,8 @@ fn on_small_disk(home: &Path, size: &str, options: &str) -> Option<Producer> {
     let mut command = Command::new("unshare");
     let live = home.join("live");
     std::fs::create_dir(&live).unwrap();
-    let mount = format!("mount -t tmpfs -o size={size} none {} && exec {EXE} \"$@\"", live.display());
+    let mount =
+        format!("mount -t tmpfs -o size={size} none {} && exec {EXE} \"$@\"", live.display());
     let can = Command::new("unshare").args(["-m", "true"]).status();
     if !can.is_ok_and(|status| status.success()) {
         return None;

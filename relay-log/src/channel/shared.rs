@@ -167,6 +167,11 @@ impl Channel {
     pub fn create(config: Config) -> Result<Self, CreateError> {
         config.check()?;
         os::watch_forks();
+        if os::epoch() == 0 {
+            // A forked child that has not logged yet. It says what it is before the channel belongs
+            // to it, or the channel's first writer would take it for the parent's.
+            super::thread::after_fork();
+        }
         let ticks = tick::choose();
         let opened = tick::anchor(ticks);
         let dir = birth::open_dir(&config.dir, config.mode)?;
