@@ -481,6 +481,10 @@ impl Channel {
         self.store(slot + 16, tick::now(self.ticks()));
         // commit:B, generation g+1 with nothing in it. Until here generation g was readable.
         self.map.u64(base + sub::COMMITTED).store(word(generation, 0), Release);
+        // commit:B before the bytes of this generation: a reader that copied any of them while it
+        // took them for generation g's sees g+1 when it looks again. A release store alone holds
+        // back only what comes before it.
+        fence(Release);
         Opened { index, generation, committed: 0 }
     }
 
