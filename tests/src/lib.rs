@@ -15,10 +15,10 @@
 
 pub mod drain;
 pub mod payload;
+pub mod producer;
 pub mod recover;
 pub mod report;
 pub mod script;
 pub mod step;
 pub mod sys;
-pub mod producer;
 pub mod verdict;

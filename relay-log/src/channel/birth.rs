@@ -12,16 +12,58 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
-use std::path::Path;
+use std::mem::ManuallyDrop;
+use std::path::{Path, PathBuf};
 
 /// A channel's file, born.
 #[derive(Debug)]
 pub(crate) struct Born {
     pub(crate) map: Mapping,
-    /// For growing; never locked.
-    pub(crate) grow: OwnedFd,
-    /// The live directory.
-    pub(crate) dir: OwnedFd,
+    pub(crate) grow: GrowFile,
+}
+
+/// The descriptor for growing; never locked.
+///
+/// Programs that become daemons close every descriptor they can find, and the number may by now be
+/// a file of theirs, or a database: growing or punching that would destroy it. So it is asked who it
+/// is before each use, and where it is somebody else the file is opened again by its name.
+#[derive(Debug)]
+pub(crate) struct GrowFile {
+    fd: ManuallyDrop<OwnedFd>,
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl GrowFile {
+    fn new(fd: OwnedFd, path: PathBuf) -> Result<Self, Errno> {
+        let stat = rustix::fs::fstat(&fd)?;
+        let fd = ManuallyDrop::new(fd);
+        Ok(Self { fd, path, device: stat.st_dev, inode: stat.st_ino })
+    }
+
+    fn is_own(&self, fd: &OwnedFd) -> bool {
+        rustix::fs::fstat(fd).is_ok_and(|s| (s.st_dev, s.st_ino) == (self.device, self.inode))
+    }
+
+    /// Does something with the channel's file, and never with another.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&OwnedFd) -> Result<R, Errno>) -> Result<R, Errno> {
+        if self.is_own(&self.fd) {
+            return f(&self.fd);
+        }
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let again = rustix::fs::open(&self.path, flags, Mode::empty())?;
+        if self.is_own(&again) { f(&again) } else { Err(Errno::STALE) }
+    }
+}
+
+impl Drop for GrowFile {
+    fn drop(&mut self) {
+        if self.is_own(&self.fd) {
+            // SAFETY: the field is not used again.
+            unsafe { ManuallyDrop::drop(&mut self.fd) };
+        }
+    }
 }
 
 fn system(dir: &Path, what: &'static str) -> impl FnOnce(Errno) -> CreateError {
@@ -43,9 +85,9 @@ pub(crate) fn open_dir(dir: &Path, mode: u32) -> Result<OwnedFd, CreateError> {
     rustix::fs::openat(CWD, dir, flags, Mode::empty()).map_err(system(dir, "open the directory"))
 }
 
-/// Bytes that are free for this user in the directory's file system.
-pub(crate) fn free_bytes(dir: &OwnedFd) -> u64 {
-    rustix::fs::fstatvfs(dir).map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize))
+/// Bytes that are free for this user in the file system of a file or directory.
+pub(crate) fn free_bytes(fd: &OwnedFd) -> u64 {
+    rustix::fs::fstatvfs(fd).map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize))
 }
 
 /// Allocates blocks, so that touching them can never be a SIGBUS. Asks the file size limit first:
@@ -66,12 +108,12 @@ pub(crate) fn allocate(fd: &OwnedFd, offset: u64, len: u64) -> Result<(), Errno>
 /// Makes the file of `identity` in `dir`.
 pub(crate) fn bear(
     dir_path: &Path,
-    dir: OwnedFd,
+    dir: &OwnedFd,
     identity: &Identity,
     mode: u32,
 ) -> Result<Born, CreateError> {
     let because = |what| system(dir_path, what);
-    let (first, temporary) = unnamed(&dir, identity, mode).map_err(because("create a file"))?;
+    let (first, temporary) = unnamed(dir, identity, mode).map_err(because("create a file"))?;
     let fitted = mode != 0o600;
     if fitted {
         rustix::fs::fchmod(&first, Mode::from_raw_mode(mode)).map_err(because("set the mode"))?;
@@ -83,7 +125,7 @@ pub(crate) fn bear(
     allocate(&first, 0, bytes).map_err(|errno| match errno {
         Errno::NOSPC | Errno::DQUOT => CreateError::NoSpace {
             needed: bytes,
-            free: free_bytes(&dir),
+            free: free_bytes(dir),
             dir: dir_path.display().to_string(),
         },
         errno => because("allocate a file")(errno),
@@ -101,13 +143,14 @@ pub(crate) fn bear(
     })?;
     let name = identity.file_name();
     match temporary {
-        Some(hidden) => rustix::fs::renameat(&dir, hidden.as_str(), &dir, name.as_str()),
+        Some(hidden) => rustix::fs::renameat(dir, hidden.as_str(), dir, name.as_str()),
         None => {
-            rustix::fs::linkat(CWD, again.as_str(), &dir, name.as_str(), AtFlags::SYMLINK_FOLLOW)
+            rustix::fs::linkat(CWD, again.as_str(), dir, name.as_str(), AtFlags::SYMLINK_FOLLOW)
         }
     }
     .map_err(because("name a file"))?;
-    Ok(Born { map, grow, dir })
+    let grow = GrowFile::new(grow, dir_path.join(name)).map_err(because("look at a file"))?;
+    Ok(Born { map, grow })
 }
 
 /// A file without a name; where the file system has no such thing, one with a hidden name that the

@@ -39,6 +39,7 @@
 //! |---|---|---|
 //! | `commit:A` store release of `committed` | `read:A` pread of `committed`, twice until equal, then the bytes | bytes are there before they count |
 //! | `open:A` state, fence, lease slot, `commit:B` release | `read:B` `committed`, then slot, then `committed` again | a slot is whole when its generation shows |
+//! | `commit:B`, fence, the bytes of g+1 | the bytes of g, fence, `committed` again | bytes of g+1 are never taken for bytes of g |
 //! | `read:C` load acquire of `archived` | `archive:A` pwrite after the block is written | a sub-buffer is leased again only when its bytes are in the archive |
 //! | `freed` loaded, then `archived` looked at, then wait | `archived` written, then `freed` bumped, then wake | no wake is lost for longer than the bounded wait |
 //!

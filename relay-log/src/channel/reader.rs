@@ -13,7 +13,7 @@ use super::os;
 use memmap2::{MmapOptions, MmapRaw};
 use relay_fmt::time::Rate;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -238,37 +238,65 @@ impl ChannelReader {
     /// # Errors
     /// When the file cannot be read.
     pub fn scan(&self) -> Result<Vec<Sub>, Errno> {
-        let mut subs = Vec::new();
-        for index in 0..self.sub_buffers()? {
+        let (mut subs, mut index) = (Vec::new(), 0);
+        let count = self.sub_buffers()?;
+        while index < count {
             if let Some(sub) = self.look(index)? {
                 subs.push(sub);
+                index += 1;
+            } else {
+                index = self.next_with_data(index + 1);
             }
         }
         Ok(subs)
     }
 
-    /// Looks at one sub-buffer; `None` when it holds nothing.
+    /// The first sub-buffer from `index` on that the file system has data for. A length is only a
+    /// claim: a file of a tebibyte may hold nothing, and a channel that has shrunk is mostly holes.
+    fn next_with_data(&self, index: u32) -> u32 {
+        let size = self.identity.sub_buffer;
+        match rustix::fs::seek(&self.fd, SeekFrom::Data(sub_buffer_offset(index, size))) {
+            Ok(at) => {
+                let found = at.saturating_sub(HEADER_BYTES as u64) / u64::from(size);
+                u32::try_from(found).unwrap_or(u32::MAX).max(index)
+            }
+            // Nothing but holes up to the end.
+            Err(Errno::NXIO) => u32::MAX,
+            // The file system does not say.
+            Err(_) => index,
+        }
+    }
+
+    /// How often `committed` may move before a sub-buffer is left for the next time: whoever writes
+    /// it may be fast, and may be hostile.
+    const LOOKS: u32 = 100;
+
+    fn committed(&self, offset: u64) -> Result<u64, Errno> {
+        let mut word = [0; 8];
+        pread_exact(&self.fd, &mut word, offset + sub::COMMITTED as u64)?;
+        Ok(u64::from_le_bytes(word))
+    }
+
+    /// Looks at one sub-buffer; `None` when it holds nothing, or does not hold still.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn look(&self, index: u32) -> Result<Option<Sub>, Errno> {
         let offset = sub_buffer_offset(index, self.identity.sub_buffer);
         let mut head = [0; SUB_HEADER_BYTES];
-        pread_exact(&self.fd, &mut head, offset)?;
-        let mut committed = word_at(&head, sub::COMMITTED);
-        if committed == 0 {
-            return Ok(None);
-        }
-        // read:A, pairs with commit:A. A word that was torn by the kernel's copy is not read twice.
-        loop {
-            let mut again = [0; 8];
-            pread_exact(&self.fd, &mut again, offset + sub::COMMITTED as u64)?;
-            let again = u64::from_le_bytes(again);
+        let mut committed = self.committed(offset)?;
+        // read:A, pairs with commit:A. A word that was torn by the kernel's copy is not read twice,
+        // and what lies beside the word is read between: the order within one copy is anybody's.
+        for look in 0.. {
+            if committed == 0 || look == Self::LOOKS {
+                return Ok(None);
+            }
+            pread_exact(&self.fd, &mut head, offset)?;
+            let again = self.committed(offset)?;
             if again == committed {
                 break;
             }
             committed = again;
-            pread_exact(&self.fd, &mut head, offset)?;
         }
         let of = generation(committed);
         let slot = sub::slot(of);
@@ -317,9 +345,7 @@ impl ChannelReader {
         std::sync::atomic::fence(super::sync::Ordering::Acquire);
         pread_exact(&self.fd, buf, start)?;
         std::sync::atomic::fence(super::sync::Ordering::Acquire);
-        let mut again = [0; 8];
-        pread_exact(&self.fd, &mut again, offset + sub::COMMITTED as u64)?;
-        Ok(generation(u64::from_le_bytes(again)) == of.generation)
+        Ok(generation(self.committed(offset)?) == of.generation)
     }
 
     fn put(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {

@@ -14,7 +14,7 @@ use super::sync::Ordering::{Acquire, Relaxed, Release};
 use super::tick;
 use relay_fmt::rows::ChannelId;
 use relay_fmt::time::Rate;
-use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,8 +112,7 @@ pub struct Channel {
     pub(crate) identity: Identity,
     pub(crate) config: Config,
     pub(crate) map: ManuallyDrop<Mapping>,
-    grow_fd: OwnedFd,
-    pub(crate) dir: OwnedFd,
+    file: birth::GrowFile,
     pub(crate) slots: Slots<ZeroedArray<Slot>>,
     pub(crate) descriptions: Descriptions,
     next_writer: AtomicU64,
@@ -164,9 +163,18 @@ impl Channel {
     /// # Errors
     /// When the configuration cannot be, the directory cannot be written, or there is no room for
     /// the initial size.
-    pub fn create(config: Config) -> Result<Self, CreateError> {
+    pub fn create(mut config: Config) -> Result<Self, CreateError> {
         config.check()?;
+        // The program may go to another directory, as daemons do.
+        if let Ok(dir) = std::path::absolute(&config.dir) {
+            config.dir = dir;
+        }
         os::watch_forks();
+        if os::epoch() == 0 {
+            // A forked child that has not logged yet. It says what it is before the channel belongs
+            // to it, or the channel's first writer would take it for the parent's.
+            super::thread::after_fork();
+        }
         let ticks = tick::choose();
         let opened = tick::anchor(ticks);
         let dir = birth::open_dir(&config.dir, config.mode)?;
@@ -186,17 +194,16 @@ impl Channel {
             program: program_name(),
             host: text_of("/proc/sys/kernel/hostname"),
         };
-        let born = birth::bear(&config.dir, dir, &identity, config.mode)?;
+        let born = birth::bear(&config.dir, &dir, &identity, config.mode)?;
         let most = (born.map.len() - HEADER_BYTES) / config.sub_buffer as usize;
         let slots = ZeroedArray::slots(most).map_err(|_| CreateError::System {
             what: "map the table of sub-buffers",
             dir: config.dir.display().to_string(),
-            errno: rustix::io::Errno::NOMEM,
+            errno: Errno::NOMEM,
         })?;
         let channel = Self {
             map: ManuallyDrop::new(born.map),
-            grow_fd: born.grow,
-            dir: born.dir,
+            file: born.grow,
             slots: Slots::new(slots),
             descriptions: Descriptions::new(),
             next_writer: AtomicU64::new(1),
@@ -327,7 +334,7 @@ impl Channel {
             let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
             let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
             // When this fails the collector looks by itself within a second.
-            let _ = rustix::fs::futimens(&self.grow_fd, &times);
+            let _ = self.file.with(|fd| rustix::fs::futimens(fd, &times));
         }
     }
 
@@ -426,10 +433,13 @@ impl Channel {
 
     fn allocate(&self, index: u32, patience: Patience) -> bool {
         let size = u64::from(self.identity.sub_buffer);
-        let enough = patience == Patience::PastTheCap
-            || birth::free_bytes(&self.dir) >= self.reserve.saturating_add(size);
-        let done =
-            enough && birth::allocate(&self.grow_fd, self.offset(index) as u64, size).is_ok();
+        let done = self.file.with(|fd| {
+            let enough = patience == Patience::PastTheCap
+                || birth::free_bytes(fd) >= self.reserve.saturating_add(size);
+            let room = if enough { Ok(()) } else { Err(Errno::NOSPC) };
+            room.and_then(|()| birth::allocate(fd, self.offset(index) as u64, size))
+        });
+        let done = done.is_ok();
         self.count(if done { Counter::Grown } else { Counter::AllocFailed }, 1);
         done
     }
@@ -443,7 +453,8 @@ impl Channel {
         let size = u64::from(self.identity.sub_buffer);
         // The length stays: whoever maps or reads the file finds a hole, not an end.
         let punch = Flags::PUNCH_HOLE | Flags::KEEP_SIZE;
-        let punched = rustix::fs::fallocate(&self.grow_fd, punch, self.offset(index) as u64, size);
+        let at = self.offset(index) as u64;
+        let punched = self.file.with(|fd| rustix::fs::fallocate(fd, punch, at, size));
         if punched.is_ok() {
             self.count(Counter::Shrunk, 1);
         }
@@ -470,6 +481,10 @@ impl Channel {
         self.store(slot + 16, tick::now(self.ticks()));
         // commit:B, generation g+1 with nothing in it. Until here generation g was readable.
         self.map.u64(base + sub::COMMITTED).store(word(generation, 0), Release);
+        // commit:B before the bytes of this generation: a reader that copied any of them while it
+        // took them for generation g's sees g+1 when it looks again. A release store alone holds
+        // back only what comes before it.
+        fence(Release);
         Opened { index, generation, committed: 0 }
     }
 

@@ -1,0 +1,180 @@
+//! Limits, full disks, vandals: nobody dies, nobody loses.
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+use relay_tests::drain::Drain;
+use relay_tests::producer::{DISCARDED, DONE, Producer};
+use relay_tests::report::{Outcome, skipped};
+use relay_tests::verdict::judge;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+const EXE: &str = env!("CARGO_BIN_EXE_producer");
+
+fn start(home: &Path, options: &str) -> Producer {
+    Producer::start(Command::new(EXE), home, options)
+}
+
+/// Waits until the producer makes no more progress. Returns whether it is still alive.
+fn settle(producer: &mut Producer) -> bool {
+    let mut before = producer.returned();
+    loop {
+        std::thread::sleep(Duration::from_millis(150));
+        let now = producer.returned();
+        if now == before {
+            return producer.child.try_wait().unwrap().is_none();
+        }
+        before = now;
+    }
+}
+
+/// Collects until the producer has ended and everything is read.
+fn collect(producer: &mut Producer, mut drain: Drain) -> Outcome {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut status = None;
+    while status.is_none() && Instant::now() < deadline {
+        drain.drain();
+        std::thread::sleep(Duration::from_micros(300));
+        status = producer.child.try_wait().unwrap();
+    }
+    drain.drain();
+    let mut outcome = judge(&drain.finish(), &producer.returned());
+    match status {
+        None => outcome.hangs += 1,
+        Some(status) if !status.success() => {
+            outcome.crashes += 1;
+            outcome.note += &format!("{status} ");
+        }
+        Some(_) => {}
+    }
+    let _ = producer.child.kill();
+    let _ = producer.child.wait();
+    outcome
+}
+
+/// A producer that runs into a limit, waits, and goes on when a collector comes.
+fn waits_and_goes_on(attack: &str, options: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let mut producer = start(home.path(), options);
+    let drain = Drain::open(&producer.live, &producer.channel());
+    let alive = settle(&mut producer);
+    let done = producer.shared.word(DONE).load(SeqCst);
+    let mut outcome = collect(&mut producer, drain);
+    outcome.crashes += u64::from(!alive && done == 0);
+    outcome.note += &format!("{} records", producer.returned().iter().sum::<u64>());
+    outcome.print(attack);
+    assert!(outcome.is_clean() && done == 0, "{outcome:?}");
+}
+
+#[test]
+fn at_the_file_size_limit_a_producer_waits() {
+    for keeper in [0, 1] {
+        let options = format!("threads=2 count=20000 keeper={keeper} fsize=200000");
+        waits_and_goes_on("RLIMIT_FSIZE, nobody collects, then somebody does", &options);
+    }
+}
+
+#[test]
+fn at_the_file_size_limit_a_producer_discards() {
+    let home = tempfile::tempdir().unwrap();
+    let options = "threads=1 count=20000 full=discard fsize=200000";
+    let mut producer = start(home.path(), options);
+    let status = producer.child.wait().unwrap();
+    let discarded = producer.shared.word(DISCARDED).load(SeqCst);
+    let mut drain = Drain::open(&producer.live, &producer.channel());
+    drain.drain();
+    let there: usize = drain.finish().writers.values().map(Vec::len).sum();
+    let lost = 20_000 - there as u64 - discarded;
+    let mut outcome = Outcome { cases: 1, lost, ..Outcome::default() };
+    outcome.crashes += u64::from(!status.success());
+    outcome.note = format!("{there} kept, {discarded} said to be discarded");
+    outcome.print("RLIMIT_FSIZE, a channel that discards");
+    assert!(outcome.is_clean() && discarded > 0, "{outcome:?}");
+}
+
+#[test]
+fn without_descriptors_a_producer_goes_on() {
+    for keeper in [0, 1] {
+        let home = tempfile::tempdir().unwrap();
+        let options = format!("threads=4 count=20000 nofile=0 keeper={keeper}");
+        let mut producer = start(home.path(), &options);
+        let drain = Drain::open(&producer.live, &producer.channel());
+        let outcome = collect(&mut producer, drain);
+        outcome.print("RLIMIT_NOFILE 0 after the channel is open");
+        assert!(outcome.is_clean(), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_daemon_that_closes_descriptors_writes_into_nobody_elses_file() {
+    for keeper in [0, 1] {
+        let home = tempfile::tempdir().unwrap();
+        let victim = home.path().join("victim");
+        std::fs::write(&victim, vec![7u8; 1 << 20]).unwrap();
+        let options = format!("threads=2 count=20000 keeper={keeper} daemon={}", victim.display());
+        let mut producer = start(home.path(), &options);
+        let drain = Drain::open(&producer.live, &producer.channel());
+        let mut outcome = collect(&mut producer, drain);
+        let touched = std::fs::read(&victim).unwrap() != vec![7u8; 1 << 20];
+        outcome.torn += u64::from(touched);
+        outcome.print("all descriptors closed and reused by the program");
+        assert!(outcome.is_clean(), "{outcome:?}");
+    }
+}
+
+/// Runs `producer` on a tmpfs of its own, that nobody else sees; `None` where that cannot be done.
+fn on_small_disk(home: &Path, size: &str, options: &str) -> Option<Producer> {
+    let mut command = Command::new("unshare");
+    let live = home.join("live");
+    std::fs::create_dir(&live).unwrap();
+    let mount =
+        format!("mount -t tmpfs -o size={size} none {} && exec {EXE} \"$@\"", live.display());
+    let can = Command::new("unshare").args(["-m", "true"]).status();
+    if !can.is_ok_and(|status| status.success()) {
+        return None;
+    }
+    command.args(["-m", "sh", "-c", &mount, "sh"]);
+    let mut producer = Producer::start(command, home, options);
+    producer.live = format!("/proc/{}/root{}", producer.child.id(), live.display()).into();
+    Some(producer)
+}
+
+#[test]
+fn on_a_full_disk_a_producer_waits() {
+    let attack = "tmpfs filled up behind the producer's back";
+    for (size, initial) in [("1m", 512 << 10), ("20m", 8192)] {
+        for keeper in [0, 1] {
+            let home = tempfile::tempdir().unwrap();
+            let options =
+                format!("threads=2 count=60000 len=400 pause=1 keeper={keeper} initial={initial}");
+            let Some(mut producer) = on_small_disk(home.path(), size, &options) else {
+                skipped(attack, "mount namespaces are not allowed here");
+                return;
+            };
+            let drain = Drain::open(&producer.live, &producer.channel());
+            // Everything that is left, to the last block.
+            let mut filler = std::fs::File::create(producer.live.join("filler")).unwrap();
+            while std::io::Write::write(&mut filler, &[0; 4096]).is_ok_and(|n| n > 0) {}
+            let alive = settle(&mut producer);
+            let done = producer.shared.word(DONE).load(SeqCst);
+            let mut outcome = collect(&mut producer, drain);
+            outcome.crashes += u64::from(!alive);
+            outcome.note += &format!("{size}, {} records", producer.returned().iter().sum::<u64>());
+            outcome.print(attack);
+            assert!(outcome.is_clean() && done == 0, "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn unlinked_under_load() {
+    let home = tempfile::tempdir().unwrap();
+    let mut producer = start(home.path(), "threads=2 count=20000 max=65536");
+    let name = producer.channel();
+    let drain = Drain::open(&producer.live, &name);
+    std::fs::remove_file(producer.live.join(&name)).unwrap();
+    let outcome = collect(&mut producer, drain);
+    outcome.print("the live file is unlinked, the collector has it open");
+    assert!(outcome.is_clean(), "{outcome:?}");
+}
