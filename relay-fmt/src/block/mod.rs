@@ -4,5 +4,6 @@
 //! Its [`Kind`] says how the rows lie in it, so that kinds can be added.
 
 mod buffer;
+pub mod columns;
 
 pub use buffer::{RowBuffer, Rows};

@@ -1,0 +1,160 @@
+//! Classes of rows, and the columns that their values go to.
+//!
+//! A class is a kind, a callsite and a [program](super::program). Typed values have a column each
+//! for every class. Values in text share columns between classes where the same constant text stands
+//! before them: `sshd[` before a process id in five templates makes one column of process ids in
+//! arrival order, and times at the start of lines make one column of times. Such a column repeats
+//! itself and grows steadily, where five columns would each have gaps.
+
+use super::hash::{Found, Table, hash, mix};
+use super::program::{self, Of, Op};
+use super::strings;
+use super::template::Slot;
+use crate::record::Kind;
+use std::collections::HashMap;
+
+/// More classes than this are not made of text or shapes in one block.
+const MAX_CLASSES: usize = 8192;
+/// Nor more columns.
+const MAX_COLUMNS: usize = 1 << 16;
+/// Nor longer keys, all together.
+const MAX_KEYS: usize = 4 << 20;
+/// How much of the constant text before a value tells columns apart.
+const CONTEXT: usize = 8;
+
+/// Rows that are put together in the same way.
+#[derive(Debug, Clone)]
+pub(super) struct Class {
+    /// What the rows are.
+    pub(super) kind: Kind,
+    /// 1 + the index of their callsite, 0 for none.
+    pub(super) callsite: u32,
+    /// Their program, as steps.
+    pub(super) ops: Vec<Op>,
+    /// For each value, the column it goes to.
+    pub(super) columns: Vec<u32>,
+    /// How many rows there are.
+    pub(super) rows: usize,
+    key: (usize, usize),
+}
+
+/// The classes of a block.
+#[derive(Debug, Default)]
+pub(super) struct Classes {
+    /// All of them.
+    pub(super) list: Vec<Class>,
+    /// What the values of each column are.
+    pub(super) columns: Vec<Of>,
+    keys: Vec<u8>,
+    table: Table,
+    shared: HashMap<u64, u32>,
+}
+
+impl Classes {
+    /// Forgets all, keeping memory.
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+        self.columns.clear();
+        self.keys.clear();
+        self.table.clear();
+        self.shared.clear();
+    }
+
+    /// The program of a class.
+    pub(super) fn program(&self, class: &Class) -> &[u8] {
+        self.keys.get(class.key.0..class.key.1).unwrap_or_default()
+    }
+
+    /// The class of this kind, callsite and program, made when there is none. `None` when there are
+    /// too many already; a program of one step is always taken.
+    #[inline]
+    pub(super) fn intern(&mut self, kind: Kind, callsite: u32, key: &[u8]) -> Option<u32> {
+        let seed = u64::from(callsite) << 8 | kind as u64;
+        let next = self.list.len() as u32;
+        let full = next as usize >= MAX_CLASSES
+            || self.keys.len() + key.len() > MAX_KEYS
+            || self.columns.len() >= MAX_COLUMNS;
+        let (list, keys) = (&self.list, &self.keys);
+        let same = |i: u32| {
+            list.get(i as usize).is_some_and(|c| {
+                c.kind == kind && c.callsite == callsite && keys.get(c.key.0..c.key.1) == Some(key)
+            })
+        };
+        let hash = mix(hash(key), seed);
+        if full && key.len() > 1 {
+            return self.table.find_only(hash, same);
+        }
+        match self.table.find(hash, next, same) {
+            Found::Old(class) => return Some(class),
+            Found::Crowded if key.len() > 1 => return None,
+            _ => {}
+        }
+        let ops = program::parse(key).ok()?;
+        let columns = self.assign(callsite, key, &ops);
+        let start = self.keys.len();
+        self.keys.extend_from_slice(key);
+        self.list.push(Class {
+            kind,
+            callsite,
+            ops,
+            columns,
+            rows: 0,
+            key: (start, self.keys.len()),
+        });
+        Some(next)
+    }
+
+    fn assign(&mut self, callsite: u32, key: &[u8], ops: &[Op]) -> Vec<u32> {
+        let mut columns = Vec::new();
+        let mut before: &[u8] = &[];
+        for op in ops {
+            if let Op::Literal(reference) = op {
+                before = strings::slice(key, *reference);
+                continue;
+            }
+            if *op == Op::Open {
+                before = &[];
+            }
+            for (nth, of) in op.columns().iter().enumerate() {
+                let context = match op {
+                    Op::Slot(slot) => Some(context(callsite, *slot, nth, before)),
+                    Op::Rest => Some(u64::from(callsite)),
+                    _ => None,
+                };
+                columns.push(self.column(*of, context));
+            }
+            before = &[];
+        }
+        columns
+    }
+
+    fn column(&mut self, of: Of, context: Option<u64>) -> u32 {
+        let next = self.columns.len() as u32;
+        if let Some(context) = context {
+            let column = *self.shared.entry(context).or_insert(next);
+            // Contexts are hashes: what they lead to must hold values of the same type.
+            if self.columns.get(column as usize) == Some(&of) {
+                return column;
+            }
+        }
+        self.columns.push(of);
+        next
+    }
+}
+
+/// What tells the column of a slot apart.
+fn context(callsite: u32, slot: Slot, nth: usize, before: &[u8]) -> u64 {
+    let last = before.len().saturating_sub(CONTEXT);
+    let text = hash(before.get(last..).unwrap_or_default());
+    let kind = match slot {
+        Slot::Integer => 1,
+        Slot::Padded(width) => 0x100 | u64::from(width),
+        Slot::Decimal => 2,
+        Slot::Hex { digits, .. } => 0x200 | u64::from(digits),
+        Slot::Ipv4 => 3,
+        Slot::Stamp(stamp) => 0x10000 | u64::from(u16::from_le_bytes(stamp.to_bytes())) << 20,
+        Slot::Str => 4,
+        Slot::Uuid => 5,
+    };
+    mix(mix(text, kind << 4 | nth as u64), u64::from(callsite) + 1)
+}

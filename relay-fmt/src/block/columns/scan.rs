@@ -1,0 +1,128 @@
+//! The first pass over rows: a class for each, and its values.
+
+use super::MAX_PAYLOAD;
+use super::classes::Classes;
+use super::ints::MAX_VALUES;
+use super::shape::{Shaper, follow};
+use crate::block::RowBuffer;
+use crate::callsite::Callsite;
+use crate::record::Kind;
+use std::sync::Arc;
+
+/// Kinds are numbers below this.
+const KINDS: usize = 16;
+/// When so many values are there, the rows that follow are stored whole.
+const ENOUGH_VALUES: usize = MAX_VALUES / 2;
+/// A class number that is none.
+const NO_CLASS: u32 = u32::MAX;
+
+/// Classes and values of the rows, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// For each row, its class.
+    pub(super) class: Vec<u32>,
+    /// The values of all rows, one row's after the other's.
+    pub(super) values: Vec<u64>,
+    /// The classes.
+    pub(super) classes: Classes,
+    /// For each callsite and kind, the class of the last row, if its program can be followed.
+    last: Vec<u32>,
+    key: Vec<u8>,
+}
+
+impl Scan {
+    /// Scans all rows. The buffer's vectors have been checked to agree.
+    pub(super) fn run(&mut self, rows: &RowBuffer) {
+        debug_assert!(rows.payload.len() <= MAX_PAYLOAD, "payloads were checked");
+        self.class.clear();
+        self.values.clear();
+        self.classes.clear();
+        self.last.clear();
+        self.last
+            .resize((rows.callsites.len() + 1) * KINDS, NO_CLASS);
+        let mut start = 0;
+        let all = rows.kind.iter().zip(&rows.callsite).zip(&rows.end);
+        for ((kind, callsite), end) in all {
+            let payload = rows.payload.get(start..*end).unwrap_or_default();
+            start = *end;
+            let class = self.row(&rows.callsites, *kind, *callsite, payload, *end);
+            if let Some(class) = self.classes.list.get_mut(class as usize) {
+                class.rows += 1;
+            }
+            self.class.push(class);
+        }
+    }
+
+    #[inline]
+    fn row(
+        &mut self,
+        callsites: &[Arc<Callsite>],
+        kind: Kind,
+        callsite: u32,
+        payload: &[u8],
+        end: usize,
+    ) -> u32 {
+        let at = callsite as usize * KINDS + kind as usize;
+        let last = self.last.get(at).copied().unwrap_or(NO_CLASS);
+        let full = self.values.len() > ENOUGH_VALUES;
+        if let Some(class) = self.classes.list.get(last as usize).filter(|_| !full) {
+            let program = self.classes.program(class);
+            if follow(&class.ops, program, payload, end, &mut self.values) {
+                return last;
+            }
+        }
+        let described = (callsite as usize)
+            .checked_sub(1)
+            .and_then(|c| callsites.get(c));
+        let described = described.map(|c| &**c);
+        let attempts = if full { 0..0 } else { 0..2 };
+        for attempt in attempts {
+            let first = self.values.len();
+            self.key.clear();
+            let shaped = self.shape(kind, described, payload, end, attempt == 0);
+            let class = shaped.and_then(|()| self.classes.intern(kind, callsite, &self.key));
+            if let Some(class) = class {
+                self.remember(at, class);
+                return class;
+            }
+            self.values.truncate(first);
+        }
+        self.key.clear();
+        Shaper::new(payload, end, &mut self.key, &mut self.values).rest();
+        self.classes
+            .intern(kind, callsite, &self.key)
+            .unwrap_or_default()
+    }
+
+    /// Puts the payload's program into the key and its values behind the others.
+    fn shape(
+        &mut self,
+        kind: Kind,
+        callsite: Option<&Callsite>,
+        payload: &[u8],
+        end: usize,
+        split_text: bool,
+    ) -> Option<()> {
+        let shaper = Shaper::new(payload, end, &mut self.key, &mut self.values);
+        match (kind, callsite) {
+            (Kind::Fragment, _) => None,
+            (_, Some(callsite)) => shaper.values(kind, callsite, split_text),
+            (Kind::Raw, None) if split_text => shaper.bare_text(),
+            (Kind::Raw, None) => None,
+            (_, None) => shaper.words(),
+        }
+    }
+
+    /// The next row of this callsite and kind may look like this one.
+    fn remember(&mut self, at: usize, class: u32) {
+        use super::program::Op;
+        let list = &self.classes.list;
+        let text = |op: &Op| matches!(op, Op::Open | Op::Slot(_) | Op::Rest);
+        let typed = list
+            .get(class as usize)
+            .is_some_and(|c| !c.ops.iter().any(text) && !c.ops.is_empty());
+        if let Some(last) = self.last.get_mut(at) {
+            *last = if typed { class } else { NO_CLASS };
+        }
+    }
+}
