@@ -65,25 +65,27 @@ impl Classes {
         self.keys.get(class.key.0..class.key.1).unwrap_or_default()
     }
 
+    /// The class of this kind, callsite and program, if there is one.
+    #[inline]
+    pub(super) fn find(&self, kind: Kind, callsite: u32, key: &[u8]) -> Option<u32> {
+        let same = |i: u32| is(&self.list, &self.keys, i, kind, callsite, key);
+        self.table.find_only(key_hash(kind, callsite, key), same)
+    }
+
     /// The class of this kind, callsite and program, made when there is none. `None` when there are
     /// too many already; a program of one step is always taken.
     #[inline]
     pub(super) fn intern(&mut self, kind: Kind, callsite: u32, key: &[u8]) -> Option<u32> {
-        let seed = u64::from(callsite) << 8 | kind as u64;
         let next = self.list.len() as u32;
         let full = next as usize >= MAX_CLASSES
             || self.keys.len() + key.len() > MAX_KEYS
             || self.columns.len() >= MAX_COLUMNS;
-        let (list, keys) = (&self.list, &self.keys);
-        let same = |i: u32| {
-            list.get(i as usize).is_some_and(|c| {
-                c.kind == kind && c.callsite == callsite && keys.get(c.key.0..c.key.1) == Some(key)
-            })
-        };
-        let hash = mix(hash(key), seed);
         if full && key.len() > 1 {
-            return self.table.find_only(hash, same);
+            return self.find(kind, callsite, key);
         }
+        let (list, keys) = (&self.list, &self.keys);
+        let same = |i: u32| is(list, keys, i, kind, callsite, key);
+        let hash = key_hash(kind, callsite, key);
         match self.table.find(hash, next, same) {
             Found::Old(class) => return Some(class),
             Found::Crowded if key.len() > 1 => return None,
@@ -140,6 +142,18 @@ impl Classes {
         self.columns.push(of);
         next
     }
+}
+
+#[inline]
+fn is(list: &[Class], keys: &[u8], n: u32, kind: Kind, callsite: u32, key: &[u8]) -> bool {
+    list.get(n as usize).is_some_and(|c| {
+        c.kind == kind && c.callsite == callsite && keys.get(c.key.0..c.key.1) == Some(key)
+    })
+}
+
+#[inline]
+fn key_hash(kind: Kind, callsite: u32, key: &[u8]) -> u64 {
+    mix(hash(key), u64::from(callsite) << 8 | kind as u64)
 }
 
 /// What tells the column of a slot apart.

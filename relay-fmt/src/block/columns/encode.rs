@@ -180,8 +180,8 @@ impl Encoder {
         }
         self.next.clone_from(&self.starts);
         self.cells.clear();
-        self.cells.resize(self.scan.values.len(), 0);
-        let mut values = self.scan.values.iter();
+        self.cells.resize(self.scan.split.values.len(), 0);
+        let mut values = self.scan.split.values.iter();
         for class in &self.scan.class {
             let Some(class) = classes.list.get(*class as usize) else {
                 continue;

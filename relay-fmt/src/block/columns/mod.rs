@@ -30,6 +30,7 @@ mod tables;
 mod template;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use decode::decode;
 pub use encode::{Encoder, Precision, Summary, encode};

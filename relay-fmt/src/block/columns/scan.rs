@@ -4,6 +4,8 @@ use super::MAX_PAYLOAD;
 use super::classes::Classes;
 use super::ints::MAX_VALUES;
 use super::shape::{Shaper, follow};
+use super::split::Split;
+use super::words::{Outcome, Words};
 use crate::block::RowBuffer;
 use crate::callsite::Callsite;
 use crate::record::Kind;
@@ -22,12 +24,12 @@ pub(super) struct Scan {
     /// For each row, its class.
     pub(super) class: Vec<u32>,
     /// The values of all rows, one row's after the other's.
-    pub(super) values: Vec<u64>,
+    pub(super) split: Split,
     /// The classes.
     pub(super) classes: Classes,
     /// For each callsite and kind, the class of the last row, if its program can be followed.
     last: Vec<u32>,
-    key: Vec<u8>,
+    words: Words,
 }
 
 impl Scan {
@@ -35,8 +37,9 @@ impl Scan {
     pub(super) fn run(&mut self, rows: &RowBuffer) {
         debug_assert!(rows.payload.len() <= MAX_PAYLOAD, "payloads were checked");
         self.class.clear();
-        self.values.clear();
+        self.split.values.clear();
         self.classes.clear();
+        self.words.clear();
         self.last.clear();
         self.last
             .resize((rows.callsites.len() + 1) * KINDS, NO_CLASS);
@@ -64,10 +67,10 @@ impl Scan {
     ) -> u32 {
         let at = callsite as usize * KINDS + kind as usize;
         let last = self.last.get(at).copied().unwrap_or(NO_CLASS);
-        let full = self.values.len() > ENOUGH_VALUES;
+        let full = self.split.values.len() > ENOUGH_VALUES;
         if let Some(class) = self.classes.list.get(last as usize).filter(|_| !full) {
             let program = self.classes.program(class);
-            if follow(&class.ops, program, payload, end, &mut self.values) {
+            if follow(&class.ops, program, payload, end, &mut self.split.values) {
                 return last;
             }
         }
@@ -77,21 +80,45 @@ impl Scan {
         let described = described.map(|c| &**c);
         let attempts = if full { 0..0 } else { 0..2 };
         for attempt in attempts {
-            let first = self.values.len();
-            self.key.clear();
+            let first = self.split.values.len();
+            self.clear_key();
             let shaped = self.shape(kind, described, payload, end, attempt == 0);
-            let class = shaped.and_then(|()| self.classes.intern(kind, callsite, &self.key));
+            let class = shaped.and_then(|()| self.intern(kind, callsite));
             if let Some(class) = class {
                 self.remember(at, class);
                 return class;
             }
-            self.values.truncate(first);
+            self.split.values.truncate(first);
         }
-        self.key.clear();
-        Shaper::new(payload, end, &mut self.key, &mut self.values).rest();
-        self.classes
-            .intern(kind, callsite, &self.key)
-            .unwrap_or_default()
+        self.clear_key();
+        Shaper::new(payload, end, &mut self.split).rest();
+        let class = self.classes.intern(kind, callsite, &self.split.key);
+        class.unwrap_or_default()
+    }
+
+    fn clear_key(&mut self) {
+        self.split.key.clear();
+        self.split.segments.clear();
+    }
+
+    /// The class of the key at hand, or of what it becomes when words in it are values.
+    #[inline]
+    fn intern(&mut self, kind: Kind, callsite: u32) -> Option<u32> {
+        let known = self.classes.find(kind, callsite, &self.split.key);
+        if known.is_some() {
+            return known;
+        }
+        if self.split.segments.is_empty() {
+            return self.classes.intern(kind, callsite, &self.split.key);
+        }
+        let seed = u64::from(callsite) << 8 | kind as u64;
+        let outcome = self.words.find(seed, &mut self.split);
+        if let Outcome::Known(class) = outcome {
+            return Some(class);
+        }
+        let class = self.classes.intern(kind, callsite, &self.split.key)?;
+        self.words.learn(outcome, &self.split.key, class);
+        Some(class)
     }
 
     /// Puts the payload's program into the key and its values behind the others.
@@ -103,7 +130,7 @@ impl Scan {
         end: usize,
         split_text: bool,
     ) -> Option<()> {
-        let shaper = Shaper::new(payload, end, &mut self.key, &mut self.values);
+        let shaper = Shaper::new(payload, end, &mut self.split);
         match (kind, callsite) {
             (Kind::Fragment, _) => None,
             (_, Some(callsite)) => shaper.values(kind, callsite, split_text),

@@ -3,7 +3,7 @@
 use super::program::{
     BARE_TEXT, END, FLOAT, LITERAL, MAX_SLOTS, Op, REST, SIGNED, STRING, TEXT, UNSIGNED,
 };
-use super::split;
+use super::split::{self, Split};
 use super::strings::pack;
 use crate::bytes::Cursor;
 use crate::callsite::Callsite;
@@ -21,27 +21,20 @@ pub(super) struct Shaper<'a, 'b> {
     end: usize,
     /// Where the current run of literal bytes has its length in the key.
     literal: Option<usize>,
-    key: &'b mut Vec<u8>,
-    values: &'b mut Vec<u64>,
+    out: &'b mut Split,
     /// Where the values of this row begin.
     first: usize,
 }
 
 impl<'a, 'b> Shaper<'a, 'b> {
     /// Begins with a payload that ends at `end` of what strings refer to.
-    pub(super) fn new(
-        payload: &'a [u8],
-        end: usize,
-        key: &'b mut Vec<u8>,
-        values: &'b mut Vec<u64>,
-    ) -> Self {
-        let first = values.len();
+    pub(super) fn new(payload: &'a [u8], end: usize, out: &'b mut Split) -> Self {
+        let first = out.values.len();
         Self {
             input: Cursor::new(payload),
             end,
             literal: None,
-            key,
-            values,
+            out,
             first,
         }
     }
@@ -89,42 +82,43 @@ impl<'a, 'b> Shaper<'a, 'b> {
     /// The whole payload as text.
     pub(super) fn bare_text(self) -> Option<()> {
         let text = self.input.rest();
-        self.key.push(BARE_TEXT);
+        self.out.key.push(BARE_TEXT);
         let base = self.end - text.len();
-        if !split::split(text, base, self.key, self.values) {
+        if !split::split(text, base, self.out) {
             return None;
         }
-        self.key.push(END);
+        self.out.key.push(END);
         Some(())
     }
 
     /// The whole payload as one string.
     pub(super) fn rest(self) {
         let len = self.input.rest().len();
-        self.key.push(REST);
-        self.values.push(pack(self.end - len, len));
+        self.out.key.push(REST);
+        self.out.values.push(pack(self.end - len, len));
     }
 
     fn literal(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            let open = self.literal.and_then(|at| self.key.get_mut(at));
+            let open = self.literal.and_then(|at| self.out.key.get_mut(at));
             match open {
                 Some(len) if *len < 255 => *len += 1,
                 _ => {
-                    self.key.push(LITERAL);
-                    self.literal = Some(self.key.len());
-                    self.key.push(1);
+                    self.out.key.push(LITERAL);
+                    self.literal = Some(self.out.key.len());
+                    self.out.key.push(1);
                 }
             }
-            self.key.push(*byte);
+            self.out.key.push(*byte);
         }
     }
 
     fn step(&mut self, step: &[u8], value: u64) -> Option<()> {
         self.literal = None;
-        self.key.extend_from_slice(step);
-        self.values.push(value);
-        let fits = self.key.len() < MAX_SHAPE && self.values.len() - self.first < MAX_SLOTS - 1;
+        self.out.key.extend_from_slice(step);
+        self.out.values.push(value);
+        let fits =
+            self.out.key.len() < MAX_SHAPE && self.out.values.len() - self.first < MAX_SLOTS - 1;
         fits.then_some(())
     }
 
@@ -140,7 +134,7 @@ impl<'a, 'b> Shaper<'a, 'b> {
         self.input.prefixed().ok()?;
         let len = before.len() - self.input.rest().len();
         self.literal(before.get(..len).filter(|_| len <= MAX_SHAPE)?);
-        (self.key.len() < MAX_SHAPE).then_some(())
+        (self.out.key.len() < MAX_SHAPE).then_some(())
     }
 
     fn string(&mut self, split_text: bool) -> Option<()> {
@@ -151,11 +145,11 @@ impl<'a, 'b> Shaper<'a, 'b> {
             return self.step(&[STRING], pack(base, len));
         }
         self.literal = None;
-        self.key.push(TEXT);
-        if !split::split(bytes, base, self.key, self.values) {
+        self.out.key.push(TEXT);
+        if !split::split(bytes, base, self.out) {
             return None;
         }
-        self.key.push(END);
+        self.out.key.push(END);
         Some(())
     }
 
@@ -213,7 +207,7 @@ impl<'a, 'b> Shaper<'a, 'b> {
                 self.name()?;
             }
             self.value(Type::Tagged, depth + 1, false)?;
-            if self.key.len() >= MAX_SHAPE {
+            if self.out.key.len() >= MAX_SHAPE {
                 return None;
             }
         }

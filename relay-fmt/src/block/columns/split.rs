@@ -65,20 +65,50 @@ fn is_word(byte: u8) -> bool {
     matches!(class(byte), Class::Letter | Class::Digit)
 }
 
+/// Constant text in a key, and where it came from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segment {
+    /// Where it stands in the key.
+    pub(super) key: u32,
+    /// Where it stands in what strings refer to.
+    pub(super) text: usize,
+}
+
+/// Whether a byte is part of words.
+#[inline]
+pub(super) fn is_letter(byte: u8) -> bool {
+    class(byte) == Class::Letter
+}
+
+/// What rows were split into.
+#[derive(Debug, Default)]
+pub(super) struct Split {
+    /// The program of the row at hand.
+    pub(super) key: Vec<u8>,
+    /// The constant text in it.
+    pub(super) segments: Vec<Segment>,
+    /// Where the last text's template begins in the key.
+    pub(super) template: usize,
+    /// How many values there were before its values.
+    pub(super) before: usize,
+    /// The values of all rows so far.
+    pub(super) values: Vec<u64>,
+}
+
 /// Splits a line that starts at `base` of what string values refer to. Appends the template to
-/// `key` and the values to `values`. False when the line is better stored whole; what was appended
+/// the key, and the values. False when the line is better stored whole; what was appended
 /// until then is of no use.
-pub(super) fn split(line: &[u8], base: usize, key: &mut Vec<u8>, values: &mut Vec<u64>) -> bool {
+pub(super) fn split(line: &[u8], base: usize, out: &mut Split) -> bool {
     if line.len() > MAX_LINE {
         return false;
     }
-    let most = values.len() + MAX_SLOTS - 16;
+    (out.template, out.before) = (out.key.len(), out.values.len());
+    let most = out.values.len() + MAX_SLOTS - 16;
     let trimmed = line.trim_ascii();
     let mut splitter = Splitter {
         line,
         base,
-        key,
-        values,
+        out,
         constant: 0,
         json: trimmed.first() == Some(&b'{') && trimmed.last() == Some(&b'}'),
         quotes: true,
@@ -97,7 +127,7 @@ pub(super) fn split(line: &[u8], base: usize, key: &mut Vec<u8>, values: &mut Ve
             Class::Dash => splitter.dash(at),
             Class::Mark => return false,
         };
-        if splitter.values.len() > most {
+        if splitter.out.values.len() > most {
             return false;
         }
     }
@@ -108,8 +138,7 @@ pub(super) fn split(line: &[u8], base: usize, key: &mut Vec<u8>, values: &mut Ve
 struct Splitter<'a> {
     line: &'a [u8],
     base: usize,
-    key: &'a mut Vec<u8>,
-    values: &'a mut Vec<u64>,
+    out: &'a mut Split,
     /// Where the constant text begins that is not yet in the key.
     constant: usize,
     json: bool,
@@ -136,15 +165,21 @@ impl Splitter<'_> {
     #[inline]
     fn flush(&mut self, to: usize) {
         let constant = self.line.get(self.constant..to).unwrap_or_default();
-        self.key.extend_from_slice(constant);
+        if !constant.is_empty() {
+            self.out.segments.push(Segment {
+                key: self.out.key.len() as u32,
+                text: self.base + self.constant,
+            });
+            self.out.key.extend_from_slice(constant);
+        }
     }
 
     /// Ends the constant text at `from` with a value that reaches to `to`.
     #[inline]
     fn slot(&mut self, from: usize, to: usize, mark: &[u8], value: u64) -> usize {
         self.flush(from);
-        self.key.extend_from_slice(mark);
-        self.values.push(value);
+        self.out.key.extend_from_slice(mark);
+        self.out.values.push(value);
         self.constant = to;
         to
     }
@@ -207,7 +242,7 @@ impl Splitter<'_> {
         }
         let (high, low) = uuid(self.text(at, at + 36))?;
         let end = self.slot(at, at + 36, &[UUID], high);
-        self.values.push(low);
+        self.out.values.push(low);
         Some(end)
     }
 
@@ -355,7 +390,7 @@ impl Splitter<'_> {
                     (at, n)
                 };
                 self.slot(from, end, &[DECIMAL], n);
-                self.values.push(scale);
+                self.out.values.push(scale);
                 end
             }
             _ => self.string(at, end),

@@ -132,6 +132,17 @@ pub(super) const fn is_mark(byte: u8) -> bool {
     byte == END || (byte >= INTEGER && byte <= UUID)
 }
 
+/// How many bytes of a template a mark takes, and how many values; 1 and 0 for what is no mark.
+pub(super) const fn mark_len(byte: u8) -> (usize, u16) {
+    match byte {
+        INTEGER | IPV4 | STR => (1, 1),
+        DECIMAL | UUID => (1, 2),
+        PADDED | HEX => (2, 1),
+        STAMP => (3, 1),
+        _ => (1, 0),
+    }
+}
+
 /// Appends a decimal number with zeros in front up to `width` digits.
 pub(super) fn put_padded(out: &mut Vec<u8>, mut n: u64, width: usize) {
     let mut digits = [b'0'; 32];

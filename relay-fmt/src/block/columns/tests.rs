@@ -306,11 +306,13 @@ proptest! {
 
     #[test]
     fn any_text_splits_and_joins(text in any_text()) {
-        let (mut key, mut values) = (vec![program::BARE_TEXT], Vec::new());
-        if split::split(&text, 0, &mut key, &mut values) {
+        let mut split = split::Split::default();
+        split.key.push(program::BARE_TEXT);
+        if split::split(&text, 0, &mut split) {
+            let mut key = split.key;
             key.push(program::END);
             let mut out = Vec::new();
-            let mut values = values.into_iter();
+            let mut values = split.values.into_iter();
             for op in program::parse(&key).unwrap() {
                 match op {
                     program::Op::Literal(r) => {
