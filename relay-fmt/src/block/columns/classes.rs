@@ -21,6 +21,11 @@ const MAX_COLUMNS: usize = 1 << 16;
 const MAX_KEYS: usize = 4 << 20;
 /// How much of the constant text before a value tells columns apart.
 const CONTEXT: usize = 8;
+/// A class of so many rows has a column for each of several values after the same text.
+pub(super) const MANY_ROWS: usize = 32;
+
+/// The group of values that share a column with no others.
+pub(super) const ALONE: u32 = u32::MAX;
 
 /// Rows that are put together in the same way.
 #[derive(Debug, Clone)]
@@ -31,8 +36,8 @@ pub(super) struct Class {
     pub(super) callsite: u32,
     /// Their program, as steps.
     pub(super) ops: Vec<Op>,
-    /// For each value, the column it goes to.
-    pub(super) columns: Vec<u32>,
+    /// For each value, the group of values that it may share a column with.
+    pub(super) groups: Vec<u32>,
     /// How many rows there are.
     pub(super) rows: usize,
     key: (usize, usize),
@@ -43,8 +48,9 @@ pub(super) struct Class {
 pub(super) struct Classes {
     /// All of them.
     pub(super) list: Vec<Class>,
-    /// What the values of each column are.
-    pub(super) columns: Vec<Of>,
+    /// What the values of each group are.
+    pub(super) groups: Vec<Of>,
+    values: usize,
     keys: Vec<u8>,
     table: Table,
     shared: HashMap<u64, u32>,
@@ -54,7 +60,8 @@ impl Classes {
     /// Forgets all, keeping memory.
     pub(super) fn clear(&mut self) {
         self.list.clear();
-        self.columns.clear();
+        self.groups.clear();
+        self.values = 0;
         self.keys.clear();
         self.table.clear();
         self.shared.clear();
@@ -79,7 +86,7 @@ impl Classes {
         let next = self.list.len() as u32;
         let full = next as usize >= MAX_CLASSES
             || self.keys.len() + key.len() > MAX_KEYS
-            || self.columns.len() >= MAX_COLUMNS;
+            || self.values >= MAX_COLUMNS;
         if full && key.len() > 1 {
             return self.find(kind, callsite, key);
         }
@@ -92,55 +99,79 @@ impl Classes {
             _ => {}
         }
         let ops = program::parse(key).ok()?;
-        let columns = self.assign(callsite, key, &ops);
+        self.values += ops.iter().map(|op| op.columns().len()).sum::<usize>();
         let start = self.keys.len();
         self.keys.extend_from_slice(key);
         self.list.push(Class {
             kind,
             callsite,
             ops,
-            columns,
+            groups: Vec::new(),
             rows: 0,
             key: (start, self.keys.len()),
         });
         Some(next)
     }
 
-    fn assign(&mut self, callsite: u32, key: &[u8], ops: &[Op]) -> Vec<u32> {
-        let mut columns = Vec::new();
+    /// Gives the values of every class their groups, once it is known how many rows each has.
+    pub(super) fn assign(&mut self) {
+        let mut list = std::mem::take(&mut self.list);
+        let keys = std::mem::take(&mut self.keys);
+        let mut seen = HashMap::new();
+        for class in &mut list {
+            let key = keys.get(class.key.0..class.key.1).unwrap_or_default();
+            self.assign_class(class, key, &mut seen);
+        }
+        (self.list, self.keys) = (list, keys);
+    }
+
+    fn assign_class(&mut self, class: &mut Class, key: &[u8], seen: &mut HashMap<u64, u64>) {
         let mut before: &[u8] = &[];
-        for op in ops {
+        let many = class.rows >= MANY_ROWS;
+        seen.clear();
+        for op in &class.ops {
             if let Op::Literal(reference) = op {
                 before = strings::slice(key, *reference);
                 continue;
             }
             if *op == Op::Open {
                 before = &[];
+                continue;
+            }
+            let mut context = context(op, before);
+            if many {
+                let times = seen.entry(context).or_insert(0);
+                *times += 1;
+                context = mix(context, *times);
+            } else {
+                context = mix(context, 1);
             }
             for (nth, of) in op.columns().iter().enumerate() {
-                let context = match op {
-                    Op::Slot(slot) => Some(context(callsite, *slot, nth, before)),
-                    Op::Rest => Some(u64::from(callsite)),
+                let shared = match op {
+                    Op::Slot(_) => Some(mix(context, u64::from(class.callsite) << 8 | nth as u64)),
+                    Op::Rest => Some(u64::from(class.callsite)),
                     _ => None,
                 };
-                columns.push(self.column(*of, context));
+                let group = self.share(*of, shared);
+                class.groups.push(group);
             }
             before = &[];
         }
-        columns
     }
 
-    fn column(&mut self, of: Of, context: Option<u64>) -> u32 {
-        let next = self.columns.len() as u32;
-        if let Some(context) = context {
-            let column = *self.shared.entry(context).or_insert(next);
-            // Contexts are hashes: what they lead to must hold values of the same type.
-            if self.columns.get(column as usize) == Some(&of) {
-                return column;
-            }
+    fn share(&mut self, of: Of, context: Option<u64>) -> u32 {
+        let Some(context) = context else { return ALONE };
+        let next = self.groups.len() as u32;
+        let group = *self.shared.entry(context).or_insert(next);
+        if group == next {
+            self.groups.push(of);
         }
-        self.columns.push(of);
-        next
+        // Contexts are hashes: what they lead to must hold values of the same type.
+        if self.groups.get(group as usize) == Some(&of) {
+            group
+        } else {
+            ALONE
+        }
     }
 }
 
@@ -157,18 +188,19 @@ fn key_hash(kind: Kind, callsite: u32, key: &[u8]) -> u64 {
 }
 
 /// What tells the column of a slot apart.
-fn context(callsite: u32, slot: Slot, nth: usize, before: &[u8]) -> u64 {
+fn context(op: &Op, before: &[u8]) -> u64 {
     let last = before.len().saturating_sub(CONTEXT);
     let text = hash(before.get(last..).unwrap_or_default());
-    let kind = match slot {
-        Slot::Integer => 1,
-        Slot::Padded(width) => 0x100 | u64::from(width),
-        Slot::Decimal => 2,
-        Slot::Hex { digits, .. } => 0x200 | u64::from(digits),
-        Slot::Ipv4 => 3,
-        Slot::Stamp(stamp) => 0x10000 | u64::from(u16::from_le_bytes(stamp.to_bytes())) << 20,
-        Slot::Str => 4,
-        Slot::Uuid => 5,
+    let kind = match op {
+        Op::Slot(Slot::Integer) => 1,
+        Op::Slot(Slot::Padded(width)) => 0x100 | u64::from(*width),
+        Op::Slot(Slot::Decimal) => 2,
+        Op::Slot(Slot::Hex { digits, .. }) => 0x200 | u64::from(*digits),
+        Op::Slot(Slot::Ipv4) => 3,
+        Op::Slot(Slot::Stamp(s)) => 0x10000 | u64::from(u16::from_le_bytes(s.to_bytes())) << 20,
+        Op::Slot(Slot::Str) => 4,
+        Op::Slot(Slot::Uuid) => 5,
+        _ => 6,
     };
-    mix(mix(text, kind << 4 | nth as u64), u64::from(callsite) + 1)
+    mix(text, kind)
 }

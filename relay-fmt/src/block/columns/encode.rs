@@ -3,6 +3,7 @@
 use super::classes::Class;
 use super::floats::{self, Width};
 use super::frames::{FRAMES, Streams};
+use super::layout::Layout;
 use super::program::Of;
 use super::scan::Scan;
 use super::{MAX_PAYLOAD, MAX_ROWS, ints, strings, tables};
@@ -41,9 +42,7 @@ pub struct Encoder {
     precision: Precision,
     scan: Scan,
     streams: Streams,
-    cells: Vec<u64>,
-    starts: Vec<usize>,
-    next: Vec<usize>,
+    layout: Layout,
     room: Vec<u64>,
     ints: ints::Scratch,
     strings: strings::Scratch,
@@ -79,9 +78,7 @@ impl Encoder {
             precision: Precision::Nanos,
             scan: Scan::default(),
             streams: Streams::default(),
-            cells: Vec::new(),
-            starts: Vec::new(),
-            next: Vec::new(),
+            layout: Layout::default(),
             room: Vec::new(),
             ints: ints::Scratch::default(),
             strings: strings::Scratch::default(),
@@ -114,15 +111,15 @@ impl Encoder {
             &mut self.strings,
         )?;
         put_varint(&mut self.streams.meta, self.streams.text.len() as u64);
+        self.layout.arrange(&self.scan, &mut self.ints);
         self.put_classes();
-        self.scatter();
         self.put_columns(&rows.payload);
         let frames = self.streams.pack(&mut self.context, self.level, out)?;
         let s = &self.streams;
         Ok(Summary {
             rows: rows.len(),
             classes: self.scan.classes.list.len(),
-            columns: self.scan.classes.columns.len(),
+            columns: self.layout.columns.len(),
             frames,
             streams: [s.meta.len(), s.text.len(), s.number.len(), s.order.len()],
         })
@@ -134,7 +131,7 @@ impl Encoder {
         let mut by_rows: Vec<(usize, &Class)> = classes.list.iter().enumerate().collect();
         by_rows.sort_by_key(|(_, class)| std::cmp::Reverse(class.rows));
         put_varint(meta, by_rows.len() as u64);
-        put_varint(meta, classes.columns.len() as u64);
+        put_varint(meta, self.layout.columns.len() as u64);
         let mut rank = vec![0u64; by_rows.len()];
         let mut columns = Vec::new();
         let mut next = 0u32;
@@ -145,7 +142,7 @@ impl Encoder {
             meta.push(class.kind as u8);
             put_varint(meta, u64::from(class.callsite));
             put_prefixed(meta, classes.program(class));
-            for column in &class.columns {
+            for column in self.layout.of_class(*number) {
                 columns.push(i64::from(*column).wrapping_sub(i64::from(next)) as u64);
                 next = column + 1;
             }
@@ -161,49 +158,11 @@ impl Encoder {
         ints::put(meta, &self.room, &mut self.ints);
     }
 
-    /// Brings the values from the rows' order to the columns'.
-    fn scatter(&mut self) {
-        let classes = &self.scan.classes;
-        self.starts.clear();
-        self.starts.resize(classes.columns.len() + 1, 0);
-        for class in &classes.list {
-            for column in &class.columns {
-                if let Some(start) = self.starts.get_mut(*column as usize + 1) {
-                    *start += class.rows;
-                }
-            }
-        }
-        let mut sum = 0;
-        for start in &mut self.starts {
-            sum += *start;
-            *start = sum;
-        }
-        self.next.clone_from(&self.starts);
-        self.cells.clear();
-        self.cells.resize(self.scan.split.values.len(), 0);
-        let mut values = self.scan.split.values.iter();
-        for class in &self.scan.class {
-            let Some(class) = classes.list.get(*class as usize) else {
-                continue;
-            };
-            for (column, value) in class.columns.iter().zip(values.by_ref()) {
-                let Some(next) = self.next.get_mut(*column as usize) else {
-                    continue;
-                };
-                if let Some(cell) = self.cells.get_mut(*next) {
-                    *cell = *value;
-                }
-                *next += 1;
-            }
-        }
-    }
-
     fn put_columns(&mut self, payload: &[u8]) {
         let Streams { number, text, .. } = &mut self.streams;
-        let bounds = self.starts.iter().zip(self.starts.iter().skip(1));
-        for (of, (start, end)) in self.scan.classes.columns.iter().zip(bounds) {
-            let cells = self.cells.get(*start..*end).unwrap_or_default();
-            match of {
+        for column in &self.layout.columns {
+            let cells = self.layout.cells(column);
+            match column.of {
                 Of::Int => ints::put(number, cells, &mut self.ints),
                 Of::Single => {
                     floats::put(number, cells, Width::Single, &mut self.ints, &mut self.room);

@@ -176,6 +176,12 @@ fn choose(values: &[u64], scratch: &mut Scratch) -> (u8, f32, f32) {
     )
 }
 
+/// About how many bits a column takes.
+pub(super) fn bits(values: &[u64], scratch: &mut Scratch) -> f32 {
+    let (_, bits, distinct) = choose(values, scratch);
+    bits.min(distinct) * values.len() as f32
+}
+
 fn plain_only(values: &[u64], out: &mut Vec<u64>) {
     plain(values, out);
 }

@@ -20,6 +20,7 @@ mod floats;
 mod frames;
 mod hash;
 mod ints;
+mod layout;
 mod program;
 mod scan;
 mod shape;

@@ -54,6 +54,7 @@ impl Scan {
             }
             self.class.push(class);
         }
+        self.classes.assign();
     }
 
     #[inline]
