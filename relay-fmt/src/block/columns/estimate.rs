@@ -4,6 +4,7 @@
 //! it finds no repetitions. It is compared with itself only, so that it need not be exact.
 
 use std::sync::LazyLock;
+use zstd::zstd_safe::{CCtx, compress_bound};
 
 /// `n * log2(n)` for the counts that a sample can have.
 static COUNT_LOG: LazyLock<[f32; Sample::WINDOW * 4 + 1]> = LazyLock::new(|| {
@@ -21,6 +22,36 @@ fn count_log(n: usize) -> f32 {
         .get(n)
         .copied()
         .unwrap_or_else(|| n as f32 * (n as f32).log2())
+}
+
+/// Compresses to find out the size.
+#[derive(Default)]
+pub(super) struct Compressor {
+    context: Option<CCtx<'static>>,
+    out: Vec<u8>,
+}
+
+impl std::fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compressor").finish_non_exhaustive()
+    }
+}
+
+impl Compressor {
+    /// How many bytes these take at the fastest ordinary level.
+    pub(super) fn size(&mut self, bytes: &[u8]) -> usize {
+        if self.context.is_none() {
+            self.context = CCtx::try_create();
+        }
+        let Some(context) = &mut self.context else {
+            return bytes.len();
+        };
+        self.out.clear();
+        self.out.reserve(compress_bound(bytes.len()));
+        context
+            .compress(&mut self.out, bytes, 1)
+            .unwrap_or(bytes.len())
+    }
 }
 
 /// Byte counts, kept between samples.

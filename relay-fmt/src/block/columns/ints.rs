@@ -10,20 +10,25 @@
 //! | 3 delta of delta | the first value; the steps' steps, zigzag |
 //! | 4 dictionary | count, the distinct values (a column), for each value its index (a column) |
 //! | 5 runs | count, the runs' values (a column), the runs' lengths less one (a column) |
+//! | 7 recent | places in the list of [recent](super::recent) values (a column); others (a column) |
 //! | 6 period | length, the first values (a column); the others repeat them |
 //!
 //! The numbers of 1–3 lie as their *layout* byte says: 0 is varints, 1–8 are byte planes (first the
 //! low byte of all numbers, then the next, …), because the bytes of one place resemble each other
 //! more than those of one number do. The choice is made from a sample; a wrong one costs size only.
 
-use super::estimate::{Sample, sample_bits};
+use super::estimate::{Compressor, Sample, sample_bits};
 use super::hash::{Found, Table, mix};
+use super::recent;
 use crate::bytes::{Cursor, Error, Result, put_varint, unzigzag, zigzag};
 
 /// The most values of all columns of a block together.
 pub(super) const MAX_VALUES: usize = 1 << 24;
 /// The longest period that is looked for.
 const MAX_PERIOD: usize = 1024;
+
+/// So many values are tried in each way.
+const TRIAL: usize = 4096;
 
 const CONSTANT: u8 = 0;
 const PLAIN: u8 = 1;
@@ -32,6 +37,7 @@ const DELTA2: u8 = 3;
 const DICTIONARY: u8 = 4;
 const RUNS: u8 = 5;
 const PERIOD: u8 = 6;
+const RECENT: u8 = 7;
 
 /// Memory that encoding a column uses again for the next one.
 #[derive(Debug, Default)]
@@ -39,6 +45,8 @@ pub(super) struct Scratch {
     numbers: Vec<u64>,
     sample: Sample,
     table: Table,
+    trial: Vec<u8>,
+    compressor: Compressor,
 }
 
 fn signed_min(values: &[u64]) -> u64 {
@@ -114,14 +122,21 @@ fn put_at(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch, nest: bool) 
             return put_runs(out, values, scratch);
         }
     }
-    let (transform, bits, distinct_bits) = choose(values, scratch);
-    if nest && values.len() >= 32 && distinct_bits < bits * 0.85 {
-        if put_dictionary(out, values, bits, scratch) {
-            return;
+    let costs = choose(values, scratch);
+    if nest && values.len() >= 32 {
+        match way(values, &costs, scratch) {
+            RECENT => return put_recent(out, values, scratch),
+            DICTIONARY if put_dictionary(out, values, costs.bits, scratch) => return,
+            _ => {}
         }
     }
+    put_transformed(out, values, costs.transform, scratch);
+}
+
+fn put_transformed(out: &mut Vec<u8>, values: &[u64], transform: u8, scratch: &mut Scratch) {
     out.push(transform);
     scratch.numbers.clear();
+    let first = values.first().copied().unwrap_or_default();
     match transform {
         DELTA => delta(values, &mut scratch.numbers),
         DELTA2 => delta2(values, &mut scratch.numbers),
@@ -131,55 +146,141 @@ fn put_at(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch, nest: bool) 
         }
     }
     if transform != PLAIN {
-        put_varint(out, zigzag(*first as i64));
+        put_varint(out, zigzag(first as i64));
     }
     put_numbers(out, &scratch.numbers, &mut scratch.sample);
 }
 
-/// The best transform, its bits a value, and the bits a value that a dictionary's indexes take.
-fn choose(values: &[u64], scratch: &mut Scratch) -> (u8, f32, f32) {
+/// How values are best written. Where it matters and the estimates do not decide, a stretch of them
+/// is compressed each way, for the estimates know nothing of repeated sequences.
+fn way(values: &[u64], costs: &Costs, scratch: &mut Scratch) -> u8 {
+    let close = costs.bits * 0.95;
+    let (recent, dictionary) = (costs.recent < close, costs.distinct < close);
+    if !recent && !dictionary {
+        return costs.transform;
+    }
+    if values.len() < TRIAL / 4 {
+        let better = recent && costs.recent < costs.distinct * 0.95;
+        return if better { RECENT } else { DICTIONARY };
+    }
+    let start = (values.len() - TRIAL.min(values.len())) / 2;
+    let stretch = values
+        .get(start..start + TRIAL.min(values.len()))
+        .unwrap_or_default();
+    let mut trial = std::mem::take(&mut scratch.trial);
+    let mut best = (costs.transform, usize::MAX);
+    for way in [costs.transform, RECENT, DICTIONARY] {
+        trial.clear();
+        let written = match way {
+            RECENT if recent => {
+                put_recent(&mut trial, stretch, scratch);
+                true
+            }
+            DICTIONARY if dictionary => put_dictionary(&mut trial, stretch, f32::MAX, scratch),
+            RECENT | DICTIONARY => false,
+            _ => {
+                put_transformed(&mut trial, stretch, way, scratch);
+                true
+            }
+        };
+        let size = if written {
+            scratch.compressor.size(&trial)
+        } else {
+            usize::MAX
+        };
+        if size < best.1 {
+            best = (way, size);
+        }
+    }
+    scratch.trial = trial;
+    best.0
+}
+
+/// What ways of writing a column are estimated to take, in bits a value.
+#[derive(Debug, Clone, Copy)]
+struct Costs {
+    /// The best of plain, delta and delta of delta.
+    transform: u8,
+    /// What that takes.
+    bits: f32,
+    /// The indexes of a dictionary.
+    distinct: f32,
+    /// The list of recent values.
+    recent: f32,
+}
+
+/// The two stretches of values that stand for all.
+fn stretches(values: &[u64]) -> [&[u64]; 2] {
     let n = values.len();
-    let mut best = (PLAIN, f32::MAX);
+    if n <= Sample::WINDOW * 2 {
+        return [values, &[]];
+    }
+    let middle = values.get(n / 2..n / 2 + Sample::WINDOW);
+    let first = values.get(..Sample::WINDOW);
+    [first.unwrap_or_default(), middle.unwrap_or_default()]
+}
+
+fn choose(values: &[u64], scratch: &mut Scratch) -> Costs {
+    let stretches = stretches(values);
+    let mut costs = Costs {
+        transform: PLAIN,
+        bits: f32::MAX,
+        distinct: f32::MAX,
+        recent: f32::MAX,
+    };
     for (transform, apply) in [
         (PLAIN, plain_only as fn(&[u64], &mut Vec<u64>)),
         (DELTA, delta),
         (DELTA2, delta2),
     ] {
         scratch.numbers.clear();
-        if n <= Sample::WINDOW * 2 {
-            apply(values, &mut scratch.numbers);
-        } else {
-            let middle = values.get(n / 2..n / 2 + Sample::WINDOW);
-            apply(
-                values.get(..Sample::WINDOW).unwrap_or_default(),
-                &mut scratch.numbers,
-            );
-            apply(middle.unwrap_or_default(), &mut scratch.numbers);
-        }
+        stretches
+            .iter()
+            .for_each(|s| apply(s, &mut scratch.numbers));
         let bits = sample_bits(&scratch.numbers, &mut scratch.sample);
-        if bits < best.1 * 0.98 {
-            best = (transform, bits);
+        if bits < costs.bits * 0.98 {
+            (costs.transform, costs.bits) = (transform, bits);
         }
     }
-    if best.1 < 2.0 {
-        return (best.0, best.1, f32::MAX);
+    if costs.bits < 1.5 {
+        return costs;
     }
     scratch.numbers.clear();
-    let middle = values.get(n / 2..).unwrap_or_default();
-    let picked = values.iter().take(Sample::WINDOW / 2);
-    let picked = picked.chain(middle.iter().take(Sample::WINDOW / 2));
-    scratch.numbers.extend(picked);
-    (
-        best.0,
-        best.1,
-        scratch.sample.distinct_bits(&mut scratch.numbers),
-    )
+    stretches
+        .iter()
+        .for_each(|s| scratch.numbers.extend_from_slice(s));
+    let n = scratch.numbers.len().max(1) as f32;
+    costs.distinct = scratch.sample.distinct_bits(&mut scratch.numbers);
+    if costs.distinct > n.log2() * 0.97 {
+        costs.distinct = f32::MAX;
+    } else {
+        let (mut places, mut others) = (Vec::new(), Vec::new());
+        stretches
+            .iter()
+            .for_each(|s| recent::split(s, &mut places, &mut others));
+        let places = sample_bits(&places, &mut scratch.sample);
+        let share = others.len() as f32 / n;
+        costs.recent = places
+            + share
+                * costs
+                    .bits
+                    .min(sample_bits(&others, &mut scratch.sample) + 4.0);
+    }
+    costs
+}
+
+fn put_recent(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch) {
+    let (mut places, mut others) = (Vec::with_capacity(values.len()), Vec::new());
+    recent::split(values, &mut places, &mut others);
+    out.push(RECENT);
+    put_at(out, &places, scratch, false);
+    put_at(out, &others, scratch, false);
 }
 
 /// About how many bits a column takes.
 pub(super) fn bits(values: &[u64], scratch: &mut Scratch) -> f32 {
-    let (_, bits, distinct) = choose(values, scratch);
-    bits.min(distinct) * values.len() as f32
+    let costs = choose(values, scratch);
+    costs.bits.min(costs.recent) * values.len() as f32
 }
 
 fn plain_only(values: &[u64], out: &mut Vec<u64>) {
@@ -221,7 +322,7 @@ fn put_dictionary(out: &mut Vec<u8>, values: &[u64], bits: f32, scratch: &mut Sc
     let mut trial = Vec::new();
     put_at(&mut trial, &distinct, scratch, false);
     let dictionary_bits = trial.len() as f32 * 8.0;
-    let index_bits = choose(&indexes, scratch).1 * values.len() as f32;
+    let index_bits = choose(&indexes, scratch).bits * values.len() as f32;
     if dictionary_bits + index_bits > bits * values.len() as f32 {
         return false;
     }
@@ -317,6 +418,12 @@ fn get_at(input: &mut Cursor<'_>, n: usize, nest: bool) -> Result<Vec<u64>> {
                 *v = *found.ok_or(Error::new("a dictionary has no such entry"))?;
             }
             Ok(values)
+        }
+        RECENT if nest => {
+            let mut places = get_at(input, n, false)?;
+            let others = get_at(input, recent::count_others(&places), false)?;
+            recent::join(&mut places, &others)?;
+            Ok(places)
         }
         RUNS if nest => get_runs(input, n),
         PERIOD if nest => {

@@ -22,6 +22,7 @@ mod hash;
 mod ints;
 mod layout;
 mod program;
+mod recent;
 mod scan;
 mod shape;
 mod split;
