@@ -10,9 +10,12 @@ use super::program::MAX_SLOTS;
 use super::stamp::Stamp;
 use super::strings::pack;
 use super::template::{
-    BIAS, DECIMAL, HEX, INTEGER, IPV4, MAX_SCALE, PADDED, STAMP, STR, UUID, is_mark,
+    BIAS, BINARY, DECIMAL, HEX, INTEGER, IPV4, MAX_SCALE, PADDED, STAMP, STR, UUID,
+    binary_mantissa, is_mark,
 };
 
+/// Decimals with so many digits may be doubles.
+const LONG: usize = 14;
 /// Longer text is stored whole.
 pub(super) const MAX_LINE: usize = 1 << 16;
 
@@ -91,6 +94,7 @@ pub(super) struct Split {
     pub(super) template: usize,
     /// How many values there were before its values.
     pub(super) before: usize,
+    room: Vec<u8>,
     /// The values of all rows so far.
     pub(super) values: Vec<u64>,
 }
@@ -381,6 +385,15 @@ impl Splitter<'_> {
         }
         let scale = (end - point - 1) as u64;
         let odd = self.byte(at) == b'0' && point > at + 1;
+        let from = if negative { at - 1 } else { at };
+        if end - at >= LONG {
+            let text = self.line.get(from..end).unwrap_or_default();
+            if let Some(n) = binary_mantissa(text, &mut self.out.room) {
+                self.slot(from, end, &[DECIMAL], n as u64);
+                self.out.values.push(BINARY);
+                return end;
+            }
+        }
         let mantissa = self.mantissa(at, point, end);
         match (mantissa, fraction) {
             (Some(n), _) if !odd && scale <= MAX_SCALE && !(negative && n == 0) => {

@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | 0x0e | integer | number | decimal |
 //! | 0x0f w | padded | number | decimal, zeros in front up to w − 0x20 digits |
-//! | 0x10 | decimal | mantissa, scale | digits with a point before the last `scale` |
+//! | 0x10 | decimal | mantissa, scale | digits with a point before the last `scale`; scale 64: see [`BINARY`] |
 //! | 0x11 w | hexadecimal | number | w − 0x20 digits; + 0x20 if capitals; 0 digits: as many as needed |
 //! | 0x12 | IPv4 | number | four numbers and points |
 //! | 0x13 f d | time | number | see [`super::stamp`] |
@@ -28,10 +28,19 @@ pub(super) const STAMP: u8 = 0x13;
 pub(super) const STR: u8 = 0x14;
 pub(super) const UUID: u8 = 0x15;
 
+/// Stands for a word where templates are compared; never in a body.
+pub(super) const WORD: u8 = 0x16;
+
 /// What is added to a number that stands in a template, so that it is no control character.
 pub(super) const BIAS: u8 = 0x20;
 /// The largest scale of a decimal.
 pub(super) const MAX_SCALE: u64 = 40;
+/// The scale that says: the mantissa counts units of 2⁻²², the number is written as a double is.
+///
+/// Seconds since 1970 as a double have this unit, so that differences of two such times, which
+/// logs show with all their digits, are small multiples of it.
+pub(super) const BINARY: u64 = 64;
+const BINARY_UNITS: f64 = 4_194_304.0;
 
 /// A hole of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +138,7 @@ pub(super) fn parse(program: &[u8], input: &mut Cursor<'_>, ops: &mut Vec<Op>) -
 /// Whether a byte is never part of a template's constant text.
 #[inline]
 pub(super) const fn is_mark(byte: u8) -> bool {
-    byte == END || (byte >= INTEGER && byte <= UUID)
+    byte == END || (byte >= INTEGER && byte <= WORD)
 }
 
 /// How many bytes of a template a mark takes, and how many values; 1 and 0 for what is no mark.
@@ -165,7 +174,29 @@ fn put_integer(out: &mut Vec<u8>, n: i64) {
     put_padded(out, n.unsigned_abs(), 1);
 }
 
+/// The mantissa of a number that [`BINARY`] gives back.
+pub(super) fn binary_mantissa(text: &[u8], room: &mut Vec<u8>) -> Option<i64> {
+    let number: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let mantissa = number * BINARY_UNITS;
+    if mantissa.abs() > 9e15 || mantissa.fract() != 0.0 {
+        return None;
+    }
+    room.clear();
+    put_binary(room, mantissa as i64);
+    (room == text).then_some(mantissa as i64)
+}
+
+fn put_binary(out: &mut Vec<u8>, mantissa: i64) {
+    use std::io::Write;
+    // Writing to a vector does not fail.
+    let _ = write!(out, "{}", mantissa as f64 / BINARY_UNITS);
+}
+
 fn put_decimal(out: &mut Vec<u8>, mantissa: i64, scale: u64) -> Result<()> {
+    if scale == BINARY {
+        put_binary(out, mantissa);
+        return Ok(());
+    }
     if scale > MAX_SCALE {
         return Err(Error::new("a decimal has too many digits"));
     }

@@ -9,7 +9,7 @@ use super::hash::{Found, Table, hash, mix};
 use super::program::END;
 use super::split::{Segment, Split, is_letter};
 use super::strings::pack;
-use super::template::{self, STR};
+use super::template::{self, STR, WORD};
 
 /// So many templates must differ in the same words, besides a new one.
 const ENOUGH: usize = 3;
@@ -21,8 +21,6 @@ const MOST_DIFFERENT: usize = 3;
 const MOST_WORDS: usize = 200;
 /// So many templates of a group may have words that are values.
 const MOST_GENERAL: usize = 16;
-/// Stands for a word in a group's text.
-const WORD: u8 = 0x16;
 
 /// A template of a group.
 #[derive(Debug)]
