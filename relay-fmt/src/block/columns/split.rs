@@ -196,6 +196,18 @@ impl Splitter<'_> {
     /// The end of a word: letters and digits, and points between them; whether it has a digit.
     #[inline]
     fn word_end(&self, from: usize) -> (usize, bool) {
+        let rest = self.line.get(from..).unwrap_or_default();
+        let letters = rest.iter().position(|b| class(*b) != Class::Letter);
+        let Some(letters) = letters else {
+            return (self.line.len(), false);
+        };
+        match rest.get(letters) {
+            Some(b'.' | b'0'..=b'9') => self.mixed_end(from + letters),
+            _ => (from + letters, false),
+        }
+    }
+
+    fn mixed_end(&self, from: usize) -> (usize, bool) {
         let (mut at, mut digits) = (from, false);
         loop {
             match class(self.byte(at)) {

@@ -167,12 +167,24 @@ impl Words {
             .extend_from_slice(key.get(..template).unwrap_or_default());
         let (mut at, mut values) = (template, 0u16);
         while let Some(byte) = key.get(at) {
-            if is_letter(*byte) {
-                let rest = key.get(at..).unwrap_or_default();
-                let len = rest.iter().take_while(|b| is_letter(**b)).count();
-                self.words.push((at as u32, len as u32, values));
+            let rest = key.get(at..).unwrap_or_default();
+            let same = rest
+                .iter()
+                .position(|b| !is_letter(*b))
+                .unwrap_or(rest.len());
+            if same > 0 {
+                self.words.push((at as u32, same as u32, values));
                 self.text.push(WORD);
-                at += len;
+                at += same;
+                continue;
+            }
+            let plain = rest
+                .iter()
+                .position(|b| is_letter(*b) || template::is_mark(*b));
+            if let Some(plain) = plain.filter(|n| *n > 0) {
+                self.text
+                    .extend_from_slice(rest.get(..plain).unwrap_or_default());
+                at += plain;
                 continue;
             }
             if *byte == END {
