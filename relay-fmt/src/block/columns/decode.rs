@@ -5,7 +5,7 @@ use super::frames::{Frame, Packed};
 use super::program::{self, Of, Op};
 use super::strings::{self, Text};
 use super::template::Slot;
-use super::{MAX_PAYLOAD, ints, tables};
+use super::{MAX_PAYLOAD, MAX_ROWS, ints, tables};
 use crate::block::RowBuffer;
 use crate::bytes::{Cursor, Error, Result};
 use crate::record::Kind;
@@ -14,19 +14,19 @@ use crate::record::Kind;
 const MAX_OPS: usize = 1 << 22;
 
 /// A class as the body describes it.
-struct Class<'a> {
+pub(super) struct Class<'a> {
     kind: Kind,
     callsite: u32,
-    program: &'a [u8],
-    ops: Vec<Op>,
-    columns: Vec<u32>,
+    pub(super) program: &'a [u8],
+    pub(super) ops: Vec<Op>,
+    pub(super) columns: Vec<u32>,
     /// How many columns it must have.
     taken: usize,
 }
 
 /// A column, and how far it has been used.
-struct Column {
-    values: Vec<u64>,
+pub(super) struct Column {
+    pub(super) values: Vec<u64>,
     next: usize,
 }
 
@@ -49,13 +49,16 @@ pub fn decode(body: &[u8]) -> Result<RowBuffer> {
             return Err(Error::new("a block has something left over"));
         }
     }
-    input.varint()?;
-    let (classes, count) = get_classes(&mut input)?;
-    let sequence = ints::get(&mut input, rows.len())?;
-    if !input.is_empty() {
-        return Err(Error::new("a block has something left over"));
+    let layout = Layout::get(&mut input)?;
+    if layout.sequence.len() != rows.run.len() || layout.text_at != text.position() {
+        return Err(Error::new("the frames of a block do not belong together"));
     }
-    let shapes = column_shapes(&classes, count, &sequence)?;
+    let Layout {
+        classes,
+        shapes,
+        sequence,
+        ..
+    } = layout;
     let mut columns = {
         let number = packed.unpack(Frame::Number)?;
         get_columns(&shapes, &number, &mut text)?
@@ -65,6 +68,39 @@ pub fn decode(body: &[u8]) -> Result<RowBuffer> {
     }
     put_together(&classes, &sequence, &mut columns, &texts, &mut rows)?;
     Ok(rows)
+}
+
+/// Classes, columns and the order of rows, which the meta frame ends with.
+pub(super) struct Layout<'a> {
+    pub(super) classes: Vec<Class<'a>>,
+    /// For each column, what its values are and how many there are.
+    pub(super) shapes: Vec<(Of, usize)>,
+    /// For each row, its class.
+    sequence: Vec<u64>,
+    /// Where the columns' strings begin in the text frame.
+    pub(super) text_at: usize,
+}
+
+impl<'a> Layout<'a> {
+    /// Reads the rest of the meta frame.
+    pub(super) fn get(input: &mut Cursor<'a>) -> Result<Self> {
+        let (rows, text_at) = (input.varint_len()?, input.varint_len()?);
+        if rows > MAX_ROWS {
+            return Err(Error::new("a block has too many rows"));
+        }
+        let (classes, count) = get_classes(input)?;
+        let sequence = ints::get(input, rows)?;
+        if !input.is_empty() {
+            return Err(Error::new("a block has something left over"));
+        }
+        let shapes = column_shapes(&classes, count, &sequence)?;
+        Ok(Self {
+            classes,
+            shapes,
+            sequence,
+            text_at,
+        })
+    }
 }
 
 fn get_classes<'a>(input: &mut Cursor<'a>) -> Result<(Vec<Class<'a>>, usize)> {
@@ -141,7 +177,11 @@ fn column_shapes(
         .collect()
 }
 
-fn get_columns(shapes: &[(Of, usize)], number: &[u8], text: &mut Text<'_>) -> Result<Vec<Column>> {
+pub(super) fn get_columns(
+    shapes: &[(Of, usize)],
+    number: &[u8],
+    text: &mut Text<'_>,
+) -> Result<Vec<Column>> {
     let total = shapes
         .iter()
         .fold(0usize, |sum, (_, n)| sum.saturating_add(*n));

@@ -110,6 +110,8 @@ impl Encoder {
             &mut self.ints,
             &mut self.strings,
         )?;
+        // A search needs neither times nor runs: it skips their frame and their strings.
+        put_varint(&mut self.streams.meta, rows.len() as u64);
         put_varint(&mut self.streams.meta, self.streams.text.len() as u64);
         self.layout.arrange(&self.scan, &mut self.ints);
         self.put_classes();

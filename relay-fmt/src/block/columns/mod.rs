@@ -24,6 +24,7 @@ mod layout;
 mod program;
 mod recent;
 mod scan;
+mod search;
 mod shape;
 mod split;
 mod stamp;
@@ -36,6 +37,7 @@ mod words;
 
 pub use decode::decode;
 pub use encode::{Encoder, Precision, Summary, encode};
+pub use search::contains;
 
 /// The most rows of a block.
 pub const MAX_ROWS: usize = 1 << 22;

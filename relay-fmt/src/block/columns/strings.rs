@@ -145,6 +145,19 @@ impl<'a> Text<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// The frame from a place on.
+    pub(super) const fn starting_at(bytes: &'a [u8], at: usize) -> Option<Self> {
+        if at > bytes.len() {
+            return None;
+        }
+        Some(Self { bytes, at })
+    }
+
+    /// How much has been read.
+    pub(super) const fn position(&self) -> usize {
+        self.at
+    }
+
     /// Whether all has been read.
     pub(super) const fn is_empty(&self) -> bool {
         self.at == self.bytes.len()

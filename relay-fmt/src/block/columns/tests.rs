@@ -2,7 +2,7 @@
 
 use super::program;
 use super::split;
-use super::{Encoder, Precision, decode, encode};
+use super::{Encoder, Precision, contains, decode, encode};
 use crate::block::RowBuffer;
 use crate::bytes::Cursor;
 use crate::callsite::{Callsite, Facade, Field, Level};
@@ -305,6 +305,34 @@ proptest! {
     }
 
     #[test]
+    fn what_is_there_is_never_denied(
+        lines in vec(any_line(), 1..30), copies in 1usize..5, line: usize, from: usize, to: usize,
+    ) {
+        let lines: Vec<_> = lines.iter().cycle().take(lines.len() * copies).cloned().collect();
+        let mut body = Vec::new();
+        encode(&lines_as_rows(&lines), 1, &mut body).unwrap();
+        let line = &lines[line % lines.len()];
+        let from = from % (line.len() + 1);
+        let to = from + to % (line.len() - from + 1);
+        prop_assert!(contains(&body, &line[from..to]).unwrap());
+    }
+
+    #[test]
+    fn many_rows_of_few_templates_come_back(
+        templates in vec(any_line(), 1..6), rows in vec((any::<usize>(), 0u32..50), 100..600),
+    ) {
+        let lines: Vec<Vec<u8>> = rows.iter().map(|(template, n)| {
+            let mut line = templates[template % templates.len()].clone();
+            line.extend(format!(" id={n} d={}.{n} u{}", n % 7, n % 3).bytes());
+            line
+        }).collect();
+        let rows = lines_as_rows(&lines);
+        let mut body = Vec::new();
+        encode(&rows, 1, &mut body).unwrap();
+        prop_assert_eq!(decode(&body).unwrap(), rows);
+    }
+
+    #[test]
     fn any_text_splits_and_joins(text in any_text()) {
         let mut split = split::Split::default();
         split.key.push(program::BARE_TEXT);
@@ -473,6 +501,72 @@ fn odd_lines_come_back() {
     ];
     lines.extend((0..20_000u32).map(|n| format!("w{}", to_letters(n)).into_bytes()));
     assert_comes_back(&lines_as_rows(&lines));
+}
+
+#[test]
+fn words_that_vary_become_values() {
+    let names = [
+        "git", "steam", "root", "uap", "admin", "test", "oracle", "ftp", "www", "dev",
+    ];
+    let lines: Vec<Vec<u8>> = (0..3000u32)
+        .map(|n| {
+            format!(
+                "Invalid user {}{} from 10.0.0.{}",
+                names[n as usize % 10],
+                to_letters(n),
+                n % 200
+            )
+        })
+        .map(String::into_bytes)
+        .collect();
+    let rows = lines_as_rows(&lines);
+    let mut body = Vec::new();
+    assert!(encode(&rows, 1, &mut body).unwrap().classes < 10);
+    assert!(decode(&body).unwrap() == rows);
+}
+
+#[test]
+fn what_is_not_there_is_denied() {
+    let lines: Vec<Vec<u8>> = (0..500)
+        .map(|n| {
+            format!(
+                "user u{n} connected to port {} in {}.5 ms from \"host {n}\"",
+                1000 + n * 3,
+                n * 2
+            )
+        })
+        .map(String::into_bytes)
+        .collect();
+    let mut body = Vec::new();
+    encode(&lines_as_rows(&lines), 1, &mut body).unwrap();
+    for there in [
+        "port 1003 in",
+        "port 10",
+        "3 in ",
+        "u17 connected",
+        "host 499",
+        "ms from \"h",
+        ".5",
+    ] {
+        assert!(
+            contains(&body, there.as_bytes()).unwrap(),
+            "{there} is there"
+        );
+    }
+    for absent in [
+        "port 1004 in",
+        "port 9",
+        "u500 c",
+        "host 500",
+        "disconnected",
+        "in 3 ms",
+        "zq",
+    ] {
+        assert!(
+            !contains(&body, absent.as_bytes()).unwrap(),
+            "{absent} is not there"
+        );
+    }
 }
 
 /// A word of its own for each number, so that each line is another template.
