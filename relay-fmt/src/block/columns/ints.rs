@@ -233,6 +233,10 @@ fn choose(values: &[u64], scratch: &mut Scratch) -> Costs {
         (DELTA, delta),
         (DELTA2, delta2),
     ] {
+        // Bends are smaller than steps only where steps are smaller than values.
+        if transform == DELTA2 && costs.transform == PLAIN {
+            continue;
+        }
         scratch.numbers.clear();
         stretches
             .iter()

@@ -18,6 +18,20 @@ const ENOUGH_VALUES: usize = MAX_VALUES / 2;
 /// A class number that is none.
 const NO_CLASS: u32 = u32::MAX;
 
+/// How many rows were taken apart, and how many of them were like no row before.
+#[derive(Debug, Clone, Copy, Default)]
+struct Success {
+    rows: u32,
+    failed: u32,
+}
+
+impl Success {
+    /// Whether taking apart costs time and gains nothing, as for random text.
+    fn is_poor(&self) -> bool {
+        self.rows >= 1024 && self.failed > self.rows / 2
+    }
+}
+
 /// Classes and values of the rows, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
@@ -29,6 +43,8 @@ pub(super) struct Scan {
     pub(super) classes: Classes,
     /// For each callsite and kind, the class of the last row, if its program can be followed.
     last: Vec<u32>,
+    /// For each callsite and kind, whether its rows resemble each other.
+    success: Vec<Success>,
     words: Words,
 }
 
@@ -43,6 +59,8 @@ impl Scan {
         self.last.clear();
         self.last
             .resize((rows.callsites.len() + 1) * KINDS, NO_CLASS);
+        self.success.clear();
+        self.success.resize(self.last.len(), Success::default());
         let mut start = 0;
         let all = rows.kind.iter().zip(&rows.callsite).zip(&rows.end);
         for ((kind, callsite), end) in all {
@@ -79,12 +97,19 @@ impl Scan {
             .checked_sub(1)
             .and_then(|c| callsites.get(c));
         let described = described.map(|c| &**c);
-        let attempts = if full { 0..0 } else { 0..2 };
-        for attempt in attempts {
-            let first = self.split.values.len();
+        let hopeless = self.success.get(at).is_some_and(Success::is_poor);
+        for split_text in [true, false] {
+            if full || (split_text && hopeless) {
+                continue;
+            }
+            let (first, classes) = (self.split.values.len(), self.classes.list.len());
             self.clear_key();
-            let shaped = self.shape(kind, described, payload, end, attempt == 0);
+            let shaped = self.shape(kind, described, payload, end, split_text);
             let class = shaped.and_then(|()| self.intern(kind, callsite));
+            if let Some(success) = self.success.get_mut(at).filter(|_| split_text) {
+                success.rows += 1;
+                success.failed += u32::from(class.is_none() || classes < self.classes.list.len());
+            }
             if let Some(class) = class {
                 self.remember(at, class);
                 return class;

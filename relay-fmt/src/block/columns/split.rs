@@ -58,6 +58,38 @@ fn class(byte: u8) -> Class {
         .unwrap_or(Class::Mark)
 }
 
+/// The bytes that a path does not go on after.
+const PATH_ENDS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut rest: &mut [bool] = &mut ends;
+    let mut byte = 0u8;
+    while let Some((end, tail)) = rest.split_first_mut() {
+        *end = matches!(
+            byte,
+            b' ' | b'"'
+                | b'\''
+                | b')'
+                | b']'
+                | b'}'
+                | b','
+                | b';'
+                | b'`'
+                | b'<'
+                | b'>'
+                | b'|'
+                | b':'
+        ) || byte < b' ';
+        rest = tail;
+        byte = byte.wrapping_add(1);
+    }
+    ends
+};
+
+#[inline]
+fn ends_path(byte: u8) -> bool {
+    PATH_ENDS.get(usize::from(byte)).copied().unwrap_or(true)
+}
+
 #[inline]
 const fn is_hex(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')
@@ -438,26 +470,7 @@ impl Splitter<'_> {
             return at + 1;
         }
         let rest = self.line.get(at..).unwrap_or_default();
-        let len = rest.iter().position(|b| {
-            matches!(
-                b,
-                b' ' | b'"'
-                    | b'\''
-                    | b')'
-                    | b']'
-                    | b'}'
-                    | b','
-                    | b';'
-                    | b'`'
-                    | b'<'
-                    | b'>'
-                    | b'|'
-                    | b':'
-                    | b'\t'
-                    | b'\r'
-                    | b'\n'
-            )
-        });
+        let len = rest.iter().position(|b| ends_path(*b));
         let mut end = at + len.unwrap_or(rest.len());
         while end > at + 1 && self.byte(end - 1) == b'.' {
             end -= 1;
