@@ -1,5 +1,6 @@
 //! Gathers rows until a block is worth its while.
 
+use super::columns::{Encoder, Precision};
 use super::{BlockKind, Error, Facts, Filter, RowBuffer, Sections, encode, facts};
 use crate::callsite::Callsite;
 use crate::record::Kind;
@@ -11,19 +12,22 @@ use std::sync::Arc;
 ///
 /// | option | default |
 /// |---|---|
-/// | `kind` | [`BlockKind::Rows`] |
+/// | `kind` | [`BlockKind::Columns`] |
 /// | `level` | 3 |
+/// | `precision` | [`Precision::Nanos`] |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockOptions {
     /// How the rows lie in the block.
     pub kind: BlockKind,
     /// The zstd level.
     pub level: i32,
+    /// How exactly times are kept.
+    pub precision: Precision,
 }
 
 impl Default for BlockOptions {
     fn default() -> Self {
-        Self { kind: BlockKind::Rows, level: 3 }
+        Self { kind: BlockKind::Columns, level: 3, precision: Precision::Nanos }
     }
 }
 
@@ -52,6 +56,7 @@ pub struct BlockBuilder {
     sources: HashMap<ChannelId, u32>,
     spans: HashMap<(u32, u64), u32>,
     callsites: HashMap<Arc<Callsite>, u32>,
+    encoder: Option<((i32, Precision), Box<Encoder>)>,
     /// By address. The callsite is kept alive, so that no other one can get its address.
     addresses: HashMap<usize, (u32, Arc<Callsite>)>,
 }
@@ -154,10 +159,38 @@ impl BlockBuilder {
     /// As [`encode`]; what has been gathered stays.
     pub fn finish(&mut self, options: &BlockOptions) -> Result<EncodedBlock, Error> {
         let mut body = Vec::new();
-        let sections = encode(&self.rows, options.kind, options.level, &mut body)?;
+        if options.precision == Precision::Micros {
+            self.cut_times();
+        }
+        let sections = match options.kind {
+            BlockKind::Columns => self.columns(options, &mut body)?,
+            kind @ BlockKind::Rows => encode(&self.rows, kind, options.level, &mut body)?,
+        };
         let facts = Facts::of(&self.rows);
         self.clear();
         Ok(EncodedBlock { kind: options.kind, facts, sections, filter: Filter::default(), body })
+    }
+
+    /// Columns, with an encoder that keeps its memory from block to block.
+    fn columns(&mut self, options: &BlockOptions, body: &mut Vec<u8>) -> Result<Sections, Error> {
+        let wanted = (options.level, options.precision);
+        let mut encoder = match self.encoder.take() {
+            Some((made, encoder)) if made == wanted => encoder,
+            _ => Box::new(Encoder::new(options.level)?.precision(options.precision)),
+        };
+        let encoded = encoder.encode(&self.rows, body);
+        self.encoder = Some((wanted, encoder));
+        encoded?;
+        let mut sections = Sections::default();
+        sections.push(body.len())?;
+        Ok(sections)
+    }
+
+    /// Cuts times to microseconds before anything is derived from them.
+    fn cut_times(&mut self) {
+        let cut = |time: &mut i64| *time = time.saturating_sub(time.rem_euclid(1_000));
+        self.rows.time_ns.iter_mut().for_each(cut);
+        self.rows.runs.iter_mut().for_each(|run| cut(&mut run.floor_ns));
     }
 
     /// Forgets what has been gathered and keeps the memory.

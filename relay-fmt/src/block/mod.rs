@@ -10,6 +10,7 @@
 
 mod buffer;
 mod builder;
+pub mod columns;
 mod error;
 mod facts;
 mod filter;
@@ -51,8 +52,9 @@ impl BlockKind {
     }
 }
 
-/// The lengths of the zstd frames that a block's body consists of, in bytes, in their order: who
-/// needs only the first frames can read only those.
+/// The lengths of the pieces that a block's body consists of, in bytes, in their order. Kind Rows has
+/// a piece a frame, so who needs only the first frames can read only those; kind Columns is one piece,
+/// which says by itself where its frames are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sections(pub Vec<u32>);
 
@@ -78,8 +80,7 @@ impl Sections {
 /// Appends the body of a block of this kind.
 ///
 /// # Errors
-/// When the columns of `rows` do not belong together, or are too large for one block, or the kind
-/// cannot be written by this version.
+/// When the columns of `rows` do not belong together, or are too large for one block.
 pub fn encode(
     rows: &RowBuffer,
     kind: BlockKind,
@@ -88,7 +89,13 @@ pub fn encode(
 ) -> std::result::Result<Sections, Error> {
     match kind {
         BlockKind::Rows => rows_kind::encode(rows, level, out),
-        BlockKind::Columns => Err(Error::UnknownKind(kind as u8)),
+        BlockKind::Columns => {
+            let begin = out.len();
+            columns::encode(rows, level, out)?;
+            let mut sections = Sections::default();
+            sections.push(out.len() - begin)?;
+            Ok(sections)
+        }
     }
 }
 
@@ -100,6 +107,6 @@ pub fn encode(
 pub fn decode(kind: u8, body: &[u8], most: u64) -> std::result::Result<RowBuffer, Error> {
     match BlockKind::from_u8(kind)? {
         BlockKind::Rows => rows_kind::decode(body, most),
-        BlockKind::Columns => Err(Error::UnknownKind(kind)),
+        BlockKind::Columns => Ok(columns::decode(body)?),
     }
 }
