@@ -265,17 +265,18 @@ fn parse_argument(input: ParseStream<'_>) -> Result<Argument> {
 }
 
 impl Argument {
-    /// A variable that the string names.
+    /// A variable that the string names. A keyword names its raw identifier, except `self`.
     pub(crate) fn captured(name: &str, span: Span) -> Option<Self> {
-        let raw = name.strip_prefix("r#");
-        let ident = match raw {
-            Some(raw) => Ident::new_raw(raw, span),
-            None => syn::parse_str::<Ident>(name).ok()?,
+        let any = Ident::parse_any.parse_str(name).ok()?;
+        let mut ident = match name {
+            "self" => any,
+            "Self" | "super" | "crate" | "_" => return None,
+            _ if syn::parse_str::<Ident>(name).is_ok() => any,
+            _ => Ident::new_raw(name, span),
         };
-        let mut ident = ident;
         ident.set_span(span);
         Some(Self {
-            name: Some(raw.unwrap_or(name).to_owned()),
+            name: Some(name.to_owned()),
             value: Expr::Verbatim(quote::quote!(#ident)),
         })
     }

@@ -117,29 +117,19 @@ impl Scan<'_> {
         self.chars.by_ref().take(chars).for_each(drop);
     }
 
-    /// An index or an identifier. `{0}`, `{name}`, `{r#type}` (as a capture).
+    /// An index or an identifier.
     fn name(&mut self) -> Option<Name> {
         let rest = self.rest();
-        let end = rest.find(|c: char| !(c == '_' || c == '#' || c.is_alphanumeric()));
-        let word = rest.get(..end.unwrap_or(rest.len()))?;
-        let word = match word.strip_prefix("r#") {
-            Some(raw) => word.get(..2 + raw.find('#').unwrap_or(raw.len()))?,
-            None => word.get(..word.find('#').unwrap_or(word.len()))?,
-        };
+        let end = rest.find(|c: char| !(c == '_' || c.is_alphanumeric()));
+        let word = rest.get(..end.unwrap_or(rest.len()))?.to_owned();
         let digits = word.bytes().take_while(u8::is_ascii_digit).count();
-        let name = match digits {
-            0 if word.is_empty() => return None,
-            0 => Name::Named(word.to_owned()),
-            // `0x?` in a spec: the digits are a word of their own.
-            n => {
-                let index = word.get(..n)?.parse().ok()?;
-                self.skip(n);
-                return Some(Name::Index(index));
-            }
-        };
-        let chars = word.chars().count();
-        self.skip(chars);
-        Some(name)
+        if digits > 0 {
+            // In `8x?` the digits are a word of their own.
+            self.skip(digits);
+            return Some(Name::Index(word.get(..digits)?.parse().ok()?));
+        }
+        self.skip(word.chars().count());
+        (!word.is_empty()).then_some(Name::Named(word))
     }
 
     /// The index of the argument that is named.
@@ -147,11 +137,10 @@ impl Scan<'_> {
         let index = match name {
             Name::Index(index) => *index,
             Name::Named(name) => {
-                let bare = name.strip_prefix("r#").unwrap_or(name);
                 let found = self
                     .arguments
                     .iter()
-                    .position(|a| a.name.as_deref() == Some(bare));
+                    .position(|a| a.name.as_deref() == Some(name));
                 match found {
                     Some(index) => index,
                     None => {
@@ -179,9 +168,7 @@ impl Scan<'_> {
 
     /// After the opening brace, through the closing one.
     fn hole(&mut self) -> Option<Hole> {
-        self.spaces();
         let name = self.name();
-        self.spaces();
         let mut hole = Hole {
             argument: 0,
             flags: String::new(),

@@ -1,0 +1,31 @@
+//! The level is global, so this test has a process of its own.
+
+#![cfg(feature = "macros")]
+
+use relay_log::{__private::MAX_LEVEL, Level};
+use std::cell::Cell;
+use std::sync::atomic::Ordering::Relaxed;
+
+#[test]
+fn a_disabled_statement_evaluates_nothing() {
+    let evaluated = Cell::new(0);
+    let argument = || evaluated.replace(evaluated.get() + 1);
+    for level in 0..=5 {
+        MAX_LEVEL.store(level, Relaxed);
+        evaluated.set(0);
+        relay_log::error!("{}", argument());
+        relay_log::warn!(key = argument(); "message");
+        relay_log::info!("{:x}", argument());
+        relay_log::debug!(key:? = argument(); "{0:>1$}", "text", argument());
+        relay_log::trace!("{x}", x = argument());
+        // A computed level is evaluated all the same.
+        let computed = || {
+            argument();
+            Level::Trace
+        };
+        relay_log::log!(computed(), "{}", argument());
+        // At `debug` there are two arguments; at `trace` there are two statements.
+        let enabled = [0, 1, 2, 3, 5, 7][usize::from(level)];
+        assert_eq!(evaluated.get(), 1 + enabled, "{level}");
+    }
+}
