@@ -119,8 +119,15 @@ fn parse_level(input: ParseStream<'_>, shape: Shape) -> Result<Level> {
     if !input.is_empty() {
         input.parse::<Token![,]>()?;
     }
+    // `Level::Info` is a constant whatever is in scope; `Self::LEVEL` may depend on a type.
     let spelt = match &level {
-        Expr::Path(path) => path.path.segments.len() > 1,
+        Expr::Path(path) => {
+            let mut last = path.path.segments.iter().rev().map(|s| s.ident.to_string());
+            let names = ["Error", "Warn", "Info", "Debug", "Trace"];
+            last.next()
+                .is_some_and(|name| names.contains(&name.as_str()))
+                && last.next().is_some_and(|name| name == "Level")
+        }
         _ => false,
     };
     Ok(if spelt {

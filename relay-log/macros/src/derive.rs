@@ -1,11 +1,12 @@
 //! `#[derive(Argument)]`: the fields one after the other, as the derived `Debug` shows them.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Fields, GenericParam, Result, parse_quote};
 
-/// The number of [`Type::Struct`](../relay_fmt/value/enum.Type.html), which a test compares.
+/// The number of `relay_fmt::value::Type::Struct`, which a test of relay-log compares.
 const STRUCT: u8 = 29;
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
@@ -42,12 +43,12 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         #[automatically_derived]
         impl #implied ::relay_log::Argument for #name #of #bounds {
             #[inline]
-            fn depth(&self) -> u32 {
+            fn depth(&self) -> ::core::primitive::u32 {
                 match *self { #(#depth)* }
             }
 
             #[inline]
-            fn size(&self) -> usize {
+            fn size(&self) -> ::core::primitive::usize {
                 match *self { #(#size)* }
             }
 
@@ -85,11 +86,16 @@ fn variant(name: &Ident, path: &TokenStream, fields: &Fields) -> [TokenStream; 3
         let head = Literal::byte_string(&head);
         quote!(out.put_bytes(#head);)
     });
-    let argument = quote!(::relay_log::Argument);
+    // What is wrong with a field is shown at its type.
+    let argument = fields.iter().map(|field| {
+        let span = Span::mixed_site().located_at(field.ty.span());
+        quote_spanned!(span=> ::relay_log::Argument)
+    });
+    let argument: Vec<_> = argument.collect();
     [
         quote! {
             #pattern => {
-                let most = 0u32;
+                let most: ::core::primitive::u32 = 0;
                 #(let most = ::core::cmp::Ord::max(most, #argument::depth(#locals));)*
                 1 + most
             }

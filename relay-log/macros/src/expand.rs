@@ -19,14 +19,20 @@ struct Plan {
     template: String,
 }
 
-/// A variable that the program cannot see, and whose errors are shown at `span`.
+/// Ours, to the eyes of hygiene and lints; errors are shown at `span`.
+fn ours(span: Span) -> Span {
+    Span::mixed_site().located_at(span)
+}
+
+/// A variable that the program cannot see.
 fn local(name: &str, index: usize, span: Span) -> Ident {
-    format_ident!("{name}{index}", span = Span::mixed_site().located_at(span))
+    format_ident!("{name}{index}", span = ours(span))
 }
 
 impl Plan {
     fn value(&mut self, value: &Expr) -> usize {
-        self.values.push(quote_spanned!(value.span()=> &(#value)));
+        let span = ours(value.span());
+        self.values.push(quote_spanned!(span=> &(#value)));
         self.values.len() - 1
     }
 
@@ -39,7 +45,7 @@ impl Plan {
     fn key_values(&mut self, call: &Call) {
         let scratch = scratch();
         for pair in &call.key_values {
-            let span = pair.value.span();
+            let span = ours(pair.value.span());
             let value = self.value(&pair.value);
             let value = local("value", value, span);
             let store = match pair.capture {
@@ -204,7 +210,7 @@ impl Holes<'_> {
         };
         let spec = format!("{{0:{}{width}{precision}{}}}", hole.flags, hole.kind);
         let mut literal = Literal::string(&spec);
-        literal.set_span(self.span);
+        literal.set_span(ours(self.span));
         let values = values.iter().map(|v| quote_spanned!(v.span()=> *#v));
         quote!(::core::format_args!(#literal, #(#values),*))
     }
@@ -219,26 +225,35 @@ pub(crate) fn expand(call: &Call) -> TokenStream {
     let mut plan = Plan::default();
     plan.key_values(call);
     plan.message(&call.message);
-    let (statics, chosen) = callsite(call, &plan);
     let callsite = Ident::new("callsite", Span::mixed_site());
+    let level = Ident::new("level", Span::mixed_site());
+    let statics = statics(call, &plan);
+    let (urgency, chosen) = match &call.level {
+        Level::Const(level) => (quote!(#level), quote!(&__RELAY_CALLSITE)),
+        Level::Computed(computed) => (
+            quote!(#computed),
+            quote!(::relay_log::__private::at(&__RELAY_CALLSITES, #level)),
+        ),
+    };
     let written = written(&plan, &callsite);
     let values = &plan.values;
     let locals = (0..values.len()).map(|n| local("value", n, Span::call_site()));
     quote! {{
-        #statics
-        let #callsite: &'static ::relay_log::__private::StaticCallsite = #chosen;
-        if ::relay_log::__private::compiled(#callsite.level)
-            && ::relay_log::__private::enabled(#callsite)
-        {
-            match (#(#values,)*) {
-                (#(#locals,)*) => { #written }
+        let #level: ::relay_log::__private::Level = #urgency;
+        if ::relay_log::__private::wanted(#level) {
+            #statics
+            let #callsite: &'static ::relay_log::__private::StaticCallsite = #chosen;
+            if ::relay_log::__private::enabled(#callsite) {
+                match (#(#values,)*) {
+                    (#(#locals,)*) => { #written }
+                }
             }
         }
     }}
 }
 
-/// The static, or one for each level, and which of them is meant.
-fn callsite(call: &Call, plan: &Plan) -> (TokenStream, TokenStream) {
+/// The static, or one for each level.
+fn statics(call: &Call, plan: &Plan) -> TokenStream {
     let target = match &call.target {
         Some(target) => quote!(#target),
         None => quote!(::core::module_path!()),
@@ -259,22 +274,19 @@ fn callsite(call: &Call, plan: &Plan) -> (TokenStream, TokenStream) {
     match &call.level {
         Level::Const(level) => {
             let new = new(level.clone());
-            let statics = quote! {
+            quote! {
                 static __RELAY_CALLSITE: ::relay_log::__private::StaticCallsite = #new;
-            };
-            (statics, quote!(&__RELAY_CALLSITE))
+            }
         }
-        Level::Computed(level) => {
+        Level::Computed(_) => {
             let each = ["Error", "Warn", "Info", "Debug", "Trace"].map(|name| {
                 let name = Ident::new(name, Span::call_site());
                 new(quote!(::relay_log::__private::Level::#name))
             });
-            let statics = quote! {
+            quote! {
                 static __RELAY_CALLSITES: [::relay_log::__private::StaticCallsite; 5] =
                     [#(#each),*];
-            };
-            let chosen = quote!(::relay_log::__private::at(&__RELAY_CALLSITES, #level));
-            (statics, chosen)
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ pub use argument::Argument;
 pub mod __private {
     pub use super::argument::{Argument, DisplayArgument, NumberArgument};
     pub use super::callsite::{
-        MAX_LEVEL, STATIC_MAX_LEVEL, StaticCallsite, at, compiled, enabled, write,
+        MAX_LEVEL, STATIC_MAX_LEVEL, StaticCallsite, at, enabled, wanted, write,
     };
     pub use super::field::{
         Arg, Either, Field, Raw, RawDebug, RawDisplay, RawNumber, RawValue, TextDebug, TextDisplay,
