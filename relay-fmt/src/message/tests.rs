@@ -368,7 +368,7 @@ fn message(callsite: &Callsite, payload: &[u8]) -> Result<Vec<u8>> {
     let first = write_message(callsite, payload, &mut once);
     let template = Template::parse(&callsite.template);
     let second = template.and_then(|t| t.write_record(callsite, payload, &mut cached));
-    assert_eq!(first, second);
+    assert_eq!(first.is_ok(), second.is_ok(), "{first:?} {second:?}");
     first.map(|()| {
         assert_eq!(once, cached);
         once
@@ -388,6 +388,22 @@ fn braces_and_fields_in_any_order_are_rendered() {
         message(&callsite("}}{{}}", Layout::Packed, &[]), b"").unwrap(),
         b"}{}"
     );
+}
+
+proptest! {
+    #[test]
+    fn once_and_cached_agree(
+        holes in prop::collection::vec((0usize..5, any::<bool>()), 0..6), sparse: bool,
+        bytes: [u8; 8], cut in 0usize..9,
+    ) {
+        let template = holes.iter().map(|(field, wide)| {
+            if *wide { format!("{{{field}:>3$}}-") } else { format!("{{{field}:02x}}+") }
+        });
+        let layout = if sparse { Layout::Sparse } else { Layout::Packed };
+        let fields = [Type::U8, Type::I16, Type::Bool, Type::U32];
+        let of = callsite(&template.collect::<String>(), layout, &fields);
+        let _ = message(&of, &bytes[..cut]);
+    }
 }
 
 #[test]

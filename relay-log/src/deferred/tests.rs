@@ -189,6 +189,7 @@ fn arguments_of_all_sorts_are_kept_raw() {
         0
     );
     assert_eq!(same!("{id } {id:? } {id\n}", id = true), 0);
+    assert_eq!(same!("{ }{0 }{:.3}{:.0$}", 3, 2.5, 0.0625), 0);
     assert_eq!(same!("{:é<5}{:}^5}{:>+5}{:+}{:-}", 1, 2, 3, 4, 5), 0);
     assert_eq!(same!(r#"{0}"{name}"#, "\n",), 0);
     assert_eq!(same!("{} {type}", id, r#type = 1), 0);
@@ -328,6 +329,21 @@ fn control_flow_in_arguments_is_that_of_the_caller() {
         ),
         0
     );
+}
+
+#[test]
+fn futures_that_log_can_be_sent() {
+    async fn logs(name: &str, argument: impl Future<Output = u8>) -> String {
+        crate::info!("{name} {} {:?}", argument.await, Plain(async { 2 }.await));
+        message_of_only()
+    }
+    fn sent<T: Send>(sent: T) -> T {
+        sent
+    }
+    let mut future = std::pin::pin!(sent(logs("n", async { 1 })));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let done = std::task::Poll::Ready(String::from("n 1 Plain(2)"));
+    assert_eq!(future.as_mut().poll(&mut context), done);
 }
 
 #[test]
