@@ -1,7 +1,7 @@
 //! The macros of `relay-log`, which re-exports and documents them.
 //!
-//! A call goes through three files: [`call`] takes it apart, [`template`] reads its format string,
-//! [`expand`] writes what runs. What this crate does not understand is handed to `format_args!` as
+//! A call goes through three files: `call` takes it apart, `template` reads its format string,
+//! `expand` writes what runs. What this crate does not understand is handed to `format_args!` as
 //! it stands: either it is wrong, and the compiler says so, or it is printed at the call.
 
 mod call;
