@@ -12,9 +12,14 @@ fn main() {
     let channel = RawChannel::create(config).unwrap();
     let mut writer = channel.writer();
     let payload = [7u8; 42];
-    let mut variants = vec![
-        Variant { name: "raw writer, 42 bytes", batch: Box::new(|n| (0..n).for_each(|_| { writer.write(black_box(&payload)).unwrap(); })) },
-    ];
+    let mut variants = vec![Variant {
+        name: "raw writer, 42 bytes",
+        batch: Box::new(|n| {
+            (0..n).for_each(|_| {
+                writer.write(black_box(&payload)).unwrap();
+            })
+        }),
+    }];
     let rows = paired(&mut variants, 2000, 500);
     print("warm calls", &rows, 0);
 }

@@ -20,13 +20,11 @@
 pub mod channel;
 
 #[cfg(feature = "log")]
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
-#[cfg(feature = "log")]
 mod builder;
 #[cfg(feature = "log")]
 mod callsite;
+#[cfg(feature = "macros")]
+mod deferred;
 #[cfg(feature = "log")]
 mod early;
 #[cfg(feature = "log")]
@@ -67,3 +65,13 @@ pub use self::{
 
 #[cfg(feature = "tracing")]
 pub use self::tracing_layer::{RelayFilter, RelayLayer};
+
+#[cfg(feature = "macros")]
+pub use deferred::{__private, Argument};
+#[cfg(feature = "macros")]
+pub use relay_fmt::callsite::Level;
+#[cfg(feature = "macros")]
+pub use relay_log_macros::{Argument, debug, error, event, info, log, trace, warn};
+// The macros name the crate, in its own tests too.
+#[cfg(all(test, feature = "macros"))]
+extern crate self as relay_log;

@@ -101,11 +101,7 @@ pub(super) fn put(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch) {
 
 fn put_at(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch, nest: bool) {
     let Some(first) = values.first() else { return };
-    let changes = values
-        .iter()
-        .zip(values.iter().skip(1))
-        .filter(|(a, b)| a != b)
-        .count();
+    let changes = values.iter().zip(values.iter().skip(1)).filter(|(a, b)| a != b).count();
     if changes == 0 {
         out.push(CONSTANT);
         put_varint(out, zigzag(*first as i64));
@@ -164,9 +160,7 @@ fn way(values: &[u64], costs: &Costs, scratch: &mut Scratch) -> u8 {
         return if better { RECENT } else { DICTIONARY };
     }
     let start = (values.len() - TRIAL.min(values.len())) / 2;
-    let stretch = values
-        .get(start..start + TRIAL.min(values.len()))
-        .unwrap_or_default();
+    let stretch = values.get(start..start + TRIAL.min(values.len())).unwrap_or_default();
     let mut trial = std::mem::take(&mut scratch.trial);
     let mut best = (costs.transform, usize::MAX);
     for way in [costs.transform, RECENT, DICTIONARY] {
@@ -183,11 +177,7 @@ fn way(values: &[u64], costs: &Costs, scratch: &mut Scratch) -> u8 {
                 true
             }
         };
-        let size = if written {
-            scratch.compressor.size(&trial)
-        } else {
-            usize::MAX
-        };
+        let size = if written { scratch.compressor.size(&trial) } else { usize::MAX };
         if size < best.1 {
             best = (way, size);
         }
@@ -222,25 +212,17 @@ fn stretches(values: &[u64]) -> [&[u64]; 2] {
 
 fn choose(values: &[u64], scratch: &mut Scratch) -> Costs {
     let stretches = stretches(values);
-    let mut costs = Costs {
-        transform: PLAIN,
-        bits: f32::MAX,
-        distinct: f32::MAX,
-        recent: f32::MAX,
-    };
-    for (transform, apply) in [
-        (PLAIN, plain_only as fn(&[u64], &mut Vec<u64>)),
-        (DELTA, delta),
-        (DELTA2, delta2),
-    ] {
+    let mut costs =
+        Costs { transform: PLAIN, bits: f32::MAX, distinct: f32::MAX, recent: f32::MAX };
+    for (transform, apply) in
+        [(PLAIN, plain_only as fn(&[u64], &mut Vec<u64>)), (DELTA, delta), (DELTA2, delta2)]
+    {
         // Bends are smaller than steps only where steps are smaller than values.
         if transform == DELTA2 && costs.transform == PLAIN {
             continue;
         }
         scratch.numbers.clear();
-        stretches
-            .iter()
-            .for_each(|s| apply(s, &mut scratch.numbers));
+        stretches.iter().for_each(|s| apply(s, &mut scratch.numbers));
         let bits = sample_bits(&scratch.numbers, &mut scratch.sample);
         if bits < costs.bits * 0.98 {
             (costs.transform, costs.bits) = (transform, bits);
@@ -250,25 +232,18 @@ fn choose(values: &[u64], scratch: &mut Scratch) -> Costs {
         return costs;
     }
     scratch.numbers.clear();
-    stretches
-        .iter()
-        .for_each(|s| scratch.numbers.extend_from_slice(s));
+    stretches.iter().for_each(|s| scratch.numbers.extend_from_slice(s));
     let n = scratch.numbers.len().max(1) as f32;
     costs.distinct = scratch.sample.distinct_bits(&mut scratch.numbers);
     if costs.distinct > n.log2() * 0.97 {
         costs.distinct = f32::MAX;
     } else {
         let (mut places, mut others) = (Vec::new(), Vec::new());
-        stretches
-            .iter()
-            .for_each(|s| recent::split(s, &mut places, &mut others));
+        stretches.iter().for_each(|s| recent::split(s, &mut places, &mut others));
         let places = sample_bits(&places, &mut scratch.sample);
         let share = others.len() as f32 / n;
-        costs.recent = places
-            + share
-                * costs
-                    .bits
-                    .min(sample_bits(&others, &mut scratch.sample) + 4.0);
+        costs.recent =
+            places + share * costs.bits.min(sample_bits(&others, &mut scratch.sample) + 4.0);
     }
     costs
 }
@@ -402,11 +377,7 @@ fn get_at(input: &mut Cursor<'_>, n: usize, nest: bool) -> Result<Vec<u64>> {
             let mut step = 0u64;
             for v in &mut values {
                 let number = unzigzag(*v) as u64;
-                step = if tag == DELTA {
-                    number
-                } else {
-                    step.wrapping_add(number)
-                };
+                step = if tag == DELTA { number } else { step.wrapping_add(number) };
                 *v = last;
                 last = last.wrapping_add(step);
             }
@@ -452,9 +423,7 @@ fn get_runs(input: &mut Cursor<'_>, n: usize) -> Result<Vec<u64>> {
     let lengths = get_at(input, count, false)?;
     let mut values = Vec::with_capacity(n);
     for (head, more) in heads.iter().zip(&lengths) {
-        let more = usize::try_from(*more)
-            .ok()
-            .filter(|m| *m < n - values.len());
+        let more = usize::try_from(*more).ok().filter(|m| *m < n - values.len());
         let more = more.ok_or(Error::new("the runs of a column are too long"))?;
         values.resize(values.len() + more + 1, *head);
     }

@@ -52,10 +52,7 @@ const CLASSES: [Class; 256] = {
 
 #[inline]
 fn class(byte: u8) -> Class {
-    CLASSES
-        .get(usize::from(byte))
-        .copied()
-        .unwrap_or(Class::Mark)
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Mark)
 }
 
 /// The bytes that a path does not go on after.
@@ -202,10 +199,9 @@ impl Splitter<'_> {
     fn flush(&mut self, to: usize) {
         let constant = self.line.get(self.constant..to).unwrap_or_default();
         if !constant.is_empty() {
-            self.out.segments.push(Segment {
-                key: self.out.key.len() as u32,
-                text: self.base + self.constant,
-            });
+            self.out
+                .segments
+                .push(Segment { key: self.out.key.len() as u32, text: self.base + self.constant });
             self.out.key.extend_from_slice(constant);
         }
     }
@@ -295,10 +291,8 @@ impl Splitter<'_> {
     }
 
     fn dash(&mut self, at: usize) -> usize {
-        let sign = matches!(
-            self.before(at),
-            b' ' | b'=' | b':' | b'(' | b'[' | b',' | b'"' | b'\t'
-        );
+        let sign =
+            matches!(self.before(at), b' ' | b'=' | b':' | b'(' | b'[' | b',' | b'"' | b'\t');
         if sign && self.byte(at + 1).is_ascii_digit() {
             return self.number(at + 1, true);
         }
@@ -334,11 +328,7 @@ impl Splitter<'_> {
         let zero = self.byte(at) == b'0';
         match n {
             Some(n) if !zero || (len == 1 && !negative) => {
-                let (from, n) = if negative {
-                    (at - 1, n.wrapping_neg())
-                } else {
-                    (at, n)
-                };
+                let (from, n) = if negative { (at - 1, n.wrapping_neg()) } else { (at, n) };
                 self.slot(from, end, &[INTEGER], n)
             }
             Some(n) => self.slot(at, end, &[PADDED, BIAS + len as u8], n),
@@ -406,11 +396,7 @@ impl Splitter<'_> {
             return self.string(at, end);
         }
         let number = hex(digits);
-        let width = if len > 1 && self.byte(at) == b'0' {
-            len as u8
-        } else {
-            0
-        };
+        let width = if len > 1 && self.byte(at) == b'0' { len as u8 } else { 0 };
         self.slot(at, end, &[HEX, BIAS + width], number)
     }
 
@@ -441,11 +427,7 @@ impl Splitter<'_> {
         let mantissa = self.mantissa(at, point, end);
         match (mantissa, fraction) {
             (Some(n), _) if !odd && scale <= MAX_SCALE && !(negative && n == 0) => {
-                let (from, n) = if negative {
-                    (at - 1, n.wrapping_neg())
-                } else {
-                    (at, n)
-                };
+                let (from, n) = if negative { (at - 1, n.wrapping_neg()) } else { (at, n) };
                 self.slot(from, end, &[DECIMAL], n);
                 self.out.values.push(scale);
                 end
@@ -475,22 +457,14 @@ impl Splitter<'_> {
         while end > at + 1 && self.byte(end - 1) == b'.' {
             end -= 1;
         }
-        if end == at + 1 {
-            end
-        } else {
-            self.string(at, end)
-        }
+        if end == at + 1 { end } else { self.string(at, end) }
     }
 
     /// A quote: a key is constant, what else stands in quotes is one value. `None` for odd bytes.
     fn quote(&mut self, at: usize) -> Option<usize> {
         let start = at + 1;
         // Once no quote closes any more, looking again would cost the whole line each time.
-        let end = if self.quotes {
-            self.closing(start)
-        } else {
-            None
-        };
+        let end = if self.quotes { self.closing(start) } else { None };
         let Some(end) = end else {
             self.quotes = false;
             return Some(start);
@@ -538,11 +512,7 @@ impl Splitter<'_> {
 
 fn hex(digits: &[u8]) -> u64 {
     digits.iter().fold(0, |n, b| {
-        let digit = if b.is_ascii_digit() {
-            b - b'0'
-        } else {
-            b - b'a' + 10
-        };
+        let digit = if b.is_ascii_digit() { b - b'0' } else { b - b'a' + 10 };
         n << 4 | u64::from(digit)
     })
 }
@@ -580,10 +550,7 @@ fn ipv4(text: &[u8]) -> Option<(u32, usize)> {
         }
         let start = at;
         let mut n = 0u32;
-        while let Some(digit) = text
-            .get(at)
-            .filter(|b| b.is_ascii_digit() && at < start + 3)
-        {
+        while let Some(digit) = text.get(at).filter(|b| b.is_ascii_digit() && at < start + 3) {
             n = n * 10 + u32::from(digit - b'0');
             at += 1;
         }

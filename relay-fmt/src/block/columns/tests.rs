@@ -145,14 +145,7 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
         "[\\x00-\\x20]",
         "[-+.:/\"]{1,4}",
     ];
-    let separator = prop_oneof![
-        Just(" "),
-        Just("="),
-        Just(":"),
-        Just(", "),
-        Just("["),
-        Just("")
-    ];
+    let separator = prop_oneof![Just(" "), Just("="), Just(":"), Just(", "), Just("["), Just("")];
     (vec((word, separator), 0..12), any::<bool>()).prop_map(|(parts, cr)| {
         let mut line: String = parts.into_iter().map(|(w, s)| w + s).collect();
         if cr {
@@ -167,12 +160,7 @@ fn any_text() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn any_run() -> impl Strategy<Value = Run> {
-    let numbers = (
-        any::<[u32; 6]>(),
-        any::<[u64; 4]>(),
-        any::<u8>(),
-        any::<i64>(),
-    );
+    let numbers = (any::<[u32; 6]>(), any::<[u64; 4]>(), any::<u8>(), any::<i64>());
     (numbers, vec(any::<u8>(), 0..9)).prop_map(|((a, b, nesting, floor_ns), thread)| Run {
         source: a[0],
         sub_buffer: a[1],
@@ -258,19 +246,12 @@ fn message_callsite() -> Arc<Callsite> {
         file: String::new(),
         name: String::new(),
         template: "{0}".into(),
-        fields: vec![Field {
-            name: String::new(),
-            of: Type::Str,
-            argument_only: true,
-        }],
+        fields: vec![Field { name: String::new(), of: Type::Str, argument_only: true }],
     })
 }
 
 fn lines_as_rows(lines: &[Vec<u8>]) -> RowBuffer {
-    let mut rows = RowBuffer {
-        callsites: vec![message_callsite()],
-        ..RowBuffer::default()
-    };
+    let mut rows = RowBuffer { callsites: vec![message_callsite()], ..RowBuffer::default() };
     for (n, line) in lines.iter().enumerate() {
         let mut payload = vec![0];
         put_str(&mut payload, Type::Str, line);
@@ -417,14 +398,10 @@ fn any_integers() -> impl Strategy<Value = Vec<u64>> {
             .collect()),
         (any::<u64>(), any::<u64>(), vec(0u64..9, 0..500)).prop_map(|(start, step, noise)| {
             let row = noise.iter().zip(0u64..);
-            row.map(|(n, i)| start.wrapping_add(step.wrapping_mul(i)).wrapping_add(*n))
-                .collect()
+            row.map(|(n, i)| start.wrapping_add(step.wrapping_mul(i)).wrapping_add(*n)).collect()
         }),
-        vec((any::<u32>(), 1usize..60), 0..20).prop_map(|runs| {
-            runs.iter()
-                .flat_map(|(v, n)| vec![u64::from(*v); *n])
-                .collect()
-        }),
+        vec((any::<u32>(), 1usize..60), 0..20)
+            .prop_map(|runs| { runs.iter().flat_map(|(v, n)| vec![u64::from(*v); *n]).collect() }),
     ]
 }
 
@@ -454,22 +431,12 @@ fn changed_streams_are_read_or_refused() {
     };
     let mut context = zstd::zstd_safe::CCtx::create();
     for which in 0..4 {
-        let len = [
-            &streams.meta,
-            &streams.text,
-            &streams.number,
-            &streams.order,
-        ][which]
-            .len();
+        let len = [&streams.meta, &streams.text, &streams.number, &streams.order][which].len();
         for at in 0..len.min(600) {
             for change in [1u8, 0x80, 0xff] {
                 let mut changed = streams.clone();
-                let all = [
-                    &mut changed.meta,
-                    &mut changed.text,
-                    &mut changed.number,
-                    &mut changed.order,
-                ];
+                let all =
+                    [&mut changed.meta, &mut changed.text, &mut changed.number, &mut changed.order];
                 all.into_iter().nth(which).unwrap()[at] ^= change;
                 let mut body = Vec::new();
                 changed.pack(&mut context, 1, &mut body).unwrap();
@@ -505,9 +472,7 @@ fn odd_lines_come_back() {
 
 #[test]
 fn words_that_vary_become_values() {
-    let names = [
-        "git", "steam", "root", "uap", "admin", "test", "oracle", "ftp", "www", "dev",
-    ];
+    let names = ["git", "steam", "root", "uap", "admin", "test", "oracle", "ftp", "www", "dev"];
     let lines: Vec<Vec<u8>> = (0..3000u32)
         .map(|n| {
             format!(
@@ -539,33 +504,14 @@ fn what_is_not_there_is_denied() {
         .collect();
     let mut body = Vec::new();
     encode(&lines_as_rows(&lines), 1, &mut body).unwrap();
-    for there in [
-        "port 1003 in",
-        "port 10",
-        "3 in ",
-        "u17 connected",
-        "host 499",
-        "ms from \"h",
-        ".5",
-    ] {
-        assert!(
-            contains(&body, there.as_bytes()).unwrap(),
-            "{there} is there"
-        );
+    for there in
+        ["port 1003 in", "port 10", "3 in ", "u17 connected", "host 499", "ms from \"h", ".5"]
+    {
+        assert!(contains(&body, there.as_bytes()).unwrap(), "{there} is there");
     }
-    for absent in [
-        "port 1004 in",
-        "port 9",
-        "u500 c",
-        "host 500",
-        "disconnected",
-        "in 3 ms",
-        "zq",
-    ] {
-        assert!(
-            !contains(&body, absent.as_bytes()).unwrap(),
-            "{absent} is not there"
-        );
+    for absent in ["port 1004 in", "port 9", "u500 c", "host 500", "disconnected", "in 3 ms", "zq"]
+    {
+        assert!(!contains(&body, absent.as_bytes()).unwrap(), "{absent} is not there");
     }
 }
 
@@ -615,10 +561,7 @@ fn buffers_that_do_not_agree_are_refused() {
 
 #[test]
 fn an_encoder_forgets_the_block_before() {
-    let (a, b) = (
-        lines_as_rows(&[b"a 1".to_vec()]),
-        lines_as_rows(&[b"b 2 /x".to_vec()]),
-    );
+    let (a, b) = (lines_as_rows(&[b"a 1".to_vec()]), lines_as_rows(&[b"b 2 /x".to_vec()]));
     let mut encoder = Encoder::new(1).unwrap();
     let (mut first, mut again) = (Vec::new(), Vec::new());
     encoder.encode(&a, &mut first).unwrap();
