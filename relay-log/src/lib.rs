@@ -22,6 +22,10 @@ pub mod channel;
 #[cfg(feature = "log")]
 mod builder;
 #[cfg(feature = "log")]
+#[cfg_attr(
+    not(feature = "macros"),
+    allow(unreachable_pub, dead_code, reason = "public for the macros alone")
+)]
 mod callsite;
 #[cfg(feature = "macros")]
 mod deferred;

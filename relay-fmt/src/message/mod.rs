@@ -67,15 +67,20 @@ fn with_values(
             &mut heap
         }
     };
+    let mut failed = None;
     for field in callsite.values(payload) {
-        let field = field?;
-        let Some(index) = field.index else { continue };
-        if let Some(slot) = slots.get_mut(index) {
-            *slot = Some(field.value);
+        match field {
+            Ok(field) => {
+                if let Some(slot) = field.index.and_then(|index| slots.get_mut(index)) {
+                    *slot = Some(field.value);
+                }
+            }
+            // What stands in front of it is shown all the same.
+            Err(error) => failed = Some(error),
         }
     }
-    debug_assert!(callsite.layout == Layout::Sparse || slots.iter().all(Option::is_some));
-    then(slots)
+    then(slots)?;
+    failed.map_or(Ok(()), Err)
 }
 
 /// Prints one hole.
