@@ -6,9 +6,9 @@
 //! ids do better together, durations of different statements do better apart.
 
 use super::classes::{ALONE, Classes, MANY_ROWS};
-use super::ints;
 use super::program::Of;
 use super::scan::Scan;
+use super::{choose, ints};
 
 /// A column: what its values are, and where.
 #[derive(Debug, Clone, Copy)]
@@ -180,7 +180,7 @@ impl Layout {
                 let start = place.cells + nth * class.rows;
                 let cells = self.own.get(start..start + class.rows).unwrap_or_default();
                 let (all, columns, rows) = *sum;
-                let own = ints::bits(cells, ints) + OVERHEAD;
+                let own = choose::bits(cells, ints) + OVERHEAD;
                 *sum = (all + own, columns + 1, rows + class.rows);
             }
         }
@@ -191,7 +191,7 @@ impl Layout {
                 return false;
             }
             let cells = self.shared.get(*start..*end).unwrap_or_default();
-            let together = ints::bits(cells, ints) * rows as f32 / cells.len().max(1) as f32;
+            let together = choose::bits(cells, ints) * rows as f32 / cells.len().max(1) as f32;
             own < together
         });
         apart.collect()

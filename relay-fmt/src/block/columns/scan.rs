@@ -1,7 +1,7 @@
 //! The first pass over rows: a class for each, and its values.
 
 use super::MAX_PAYLOAD;
-use super::classes::Classes;
+use super::classes::{self, Classes};
 use super::ints::MAX_VALUES;
 use super::shape::{Shaper, follow};
 use super::split::Split;
@@ -130,7 +130,8 @@ impl Scan {
     /// The class of the key at hand, or of what it becomes when words in it are values.
     #[inline]
     fn intern(&mut self, kind: Kind, callsite: u32) -> Option<u32> {
-        let known = self.classes.find(kind, callsite, &self.split.key);
+        let hash = classes::key_hash(kind, callsite, &self.split.key);
+        let known = self.classes.find(hash, kind, callsite, &self.split.key);
         if known.is_some() {
             return known;
         }
@@ -138,7 +139,10 @@ impl Scan {
             return self.classes.intern(kind, callsite, &self.split.key);
         }
         let seed = u64::from(callsite) << 8 | kind as u64;
-        let outcome = self.words.find(seed, &mut self.split);
+        if let Some(class) = self.words.again(seed, hash, &mut self.split) {
+            return Some(class);
+        }
+        let outcome = self.words.find(seed, hash, &mut self.split);
         if let Outcome::Known(class) = outcome {
             return Some(class);
         }
