@@ -247,7 +247,8 @@ impl Stamp {
     }
 }
 
-/// Appends two digits.
+/// Appends the last two digits, of any number.
 fn put_two(out: &mut Vec<u8>, n: i64) {
-    out.extend_from_slice(&[b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]);
+    let digit = |n: i64| b'0' + n.rem_euclid(10) as u8;
+    out.extend_from_slice(&[digit(n.div_euclid(10)), digit(n)]);
 }

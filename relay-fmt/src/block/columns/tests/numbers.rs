@@ -1,13 +1,27 @@
 //! Columns of numbers come back.
 
 use super::super::floats::{Width, get, put};
-use super::super::ints;
+use super::super::{ints, program, template};
 use crate::bytes::Cursor;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_value_is_written(marks in vec((0x0eu8..0x16, 0x20u8..0x60, 0x20u8..0x2a), 1..9), v: u64, w in 0u64..80) {
+        let mut program = vec![program::BARE_TEXT];
+        for (mark, a, b) in marks {
+            program.extend([mark, a, b].iter().take(template::mark_len(mark).0));
+        }
+        program.push(program::END);
+        for op in program::parse(&program).unwrap_or_default() {
+            if let program::Op::Slot(slot) = op {
+                let _ = slot.write(v, w, b"", &mut Vec::new());
+            }
+        }
+    }
 
     #[test]
     fn integers_come_back(values in any_integers()) {
