@@ -24,6 +24,15 @@ fn count_log(n: usize) -> f32 {
         .unwrap_or_else(|| n as f32 * (n as f32).log2())
 }
 
+/// The sum of `n * log2(n)` over counts, most of which are 0.
+fn spent(counts: &[u16]) -> f32 {
+    let logs = &*COUNT_LOG;
+    let some = counts.iter().filter(|c| **c > 1);
+    let log = |c: &u16| logs.get(usize::from(*c)).copied();
+    some.map(|c| log(c).unwrap_or_else(|| count_log(usize::from(*c))))
+        .sum()
+}
+
 /// Compresses to find out the size.
 #[derive(Default)]
 pub(super) struct Compressor {
@@ -114,7 +123,7 @@ impl Sample {
                 }
             }
         }
-        let spent: f32 = counts.iter().map(|c| count_log(usize::from(*c))).sum();
+        let spent = spent(counts.as_slice());
         let varints = (count_log(bytes) - spent) / picked.len().max(1) as f32;
         varints < planes
     }
@@ -133,7 +142,7 @@ pub(super) fn sample_bits(numbers: &[u64], sample: &mut Sample) -> f32 {
                 *count = count.saturating_add(1);
             }
         }
-        let spent: f32 = counts.iter().map(|c| count_log(usize::from(*c))).sum();
+        let spent = spent(counts.as_slice());
         bits += count_log(numbers.len()) - spent;
     }
     bits / numbers.len().max(1) as f32
