@@ -12,6 +12,7 @@
 //! decodes is exactly what was encoded, also where payloads are not what their callsites say: those
 //! are columns of whole strings. The byte tables are in `docs/format/columns.md`.
 
+mod choose;
 mod classes;
 mod decode;
 mod encode;
@@ -21,6 +22,7 @@ mod frames;
 mod hash;
 mod ints;
 mod layout;
+mod numbers;
 mod program;
 mod recent;
 mod scan;

@@ -80,14 +80,20 @@ pub(super) fn put(sink: &mut Sink<'_>, bytes: &[u8], refs: &[u64], scratch: &mut
 
 /// Fills the scratch's dictionary, and says whether strings repeat enough for one.
 fn find_distinct(bytes: &[u8], refs: &[u64], scratch: &mut Scratch) -> bool {
-    let (n, most) = (refs.len(), (refs.len() / 2).max(1));
+    // Where long columns repeat little, zstd finds what repeats nearby.
+    let n = refs.len();
+    let most = (if n < 1024 { n / 2 } else { n / 3 }).max(1);
     scratch.distinct.clear();
     scratch.indexes.clear();
     scratch.table.reset(64);
     for (row, reference) in refs.iter().enumerate() {
         let (string, next) = (slice(bytes, *reference), scratch.distinct.len() as u32);
         let distinct = &scratch.distinct;
-        let same = |i: u32| distinct.get(i as usize).is_some_and(|r| slice(bytes, *r) == string);
+        let same = |i: u32| {
+            distinct
+                .get(i as usize)
+                .is_some_and(|r| slice(bytes, *r) == string)
+        };
         let index = match scratch.table.find(hash(string), next, same) {
             Found::Old(index) => index,
             Found::New if scratch.distinct.len() < most => {
@@ -107,14 +113,12 @@ fn find_distinct(bytes: &[u8], refs: &[u64], scratch: &mut Scratch) -> bool {
 
 fn put_list(sink: &mut Sink<'_>, bytes: &[u8], refs: &[u64], lengths: &mut Vec<u64>) {
     let start = sink.text.len();
-    let mut clean = true;
     for reference in refs {
-        let string = slice(bytes, *reference);
-        clean &= memchr::memchr(b'\n', string).is_none();
-        sink.text.extend_from_slice(string);
+        sink.text.extend_from_slice(slice(bytes, *reference));
         sink.text.push(b'\n');
     }
-    if clean {
+    let written = sink.text.get(start..).unwrap_or_default();
+    if memchr::memchr_iter(b'\n', written).count() == refs.len() {
         return sink.number.push(0);
     }
     sink.number.push(1);
