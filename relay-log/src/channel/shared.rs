@@ -288,7 +288,8 @@ impl Channel {
         if subs > self.cap.load(Relaxed) {
             self.set_cap(u64::from(subs) * size);
         }
-        while self.slots.allocated() < subs && self.grow_ahead() {}
+        let missing = subs.saturating_sub(self.slots.allocated());
+        let _ = (0..missing).take_while(|_| self.grow_ahead()).count();
         self.count(Counter::Resized, 1);
         self.handed_back();
     }
@@ -301,6 +302,11 @@ impl Channel {
     /// Whether what waits for the collector leaves room to grow.
     pub(crate) fn may_grow(&self) -> bool {
         self.slots.backlog() < self.cap.load(Relaxed)
+    }
+
+    /// Whether somebody who waits could have a sub-buffer now.
+    fn has_room(&self) -> bool {
+        self.may_grow() && self.slots.free_up_to(1) > 0
     }
 
     /// Bytes that are allocated now.
@@ -553,8 +559,9 @@ impl<'a> Waiting<'a> {
         waiters.fetch_add(1, Release);
         channel.wake_collector();
         channel.wake_keeper();
-        // Between reading `freed` and here something may have come back: look once more.
-        if channel.reclaim(u32::MAX) == 0 {
+        // Between reading `freed` and here something may have come back, or another thread may have
+        // taken back all that did and left some of it: look once more.
+        if channel.reclaim(u32::MAX) == 0 && !channel.has_room() {
             os::futex_wait(freed, before, Self::BOUND);
         }
         waiters.fetch_sub(1, Release);
