@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The collector of Relay: it drains channels into compressed archives, exactly once, and people read,
+//! follow, search and audit what is there.
+//!
+//! ```no_run
+//! // The same collector as the command `relay-collect --dir logs`, inside of the program:
+//! let collector = relay_collect::spawn(relay_collect::Options::new("logs"))?;
+//! // …
+//! collector.stop()?;
+//! # Ok::<(), relay_collect::CollectError>(())
+//! ```
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+mod archive_file;
+pub mod args;
+mod collector;
+mod holes;
+mod lane;
+mod live;
+mod lock;
+mod merge;
+mod notes;
+mod options;
+pub mod query;
+mod recover;
+pub mod render;
+mod retention;
+mod spawn;
+mod take;
+mod watch;
+
+pub use archive_file::{ArchiveBytes, ArchiveName};
+pub use collector::{CollectError, Collector, Control};
+pub use options::Options;
+pub use spawn::{Spawned, spawn};

@@ -1,3 +1,69 @@
-//! The backend.
+//! The backend: log calls go into channels, files that survive the program.
+//!
+//! ```standalone_crate
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     relay_log::early(); // from here on nothing is lost
+//! #   let dir = tempfile::tempdir()?;
+//! #   let logs = dir.path();
+//!     log::info!("reading the configuration");
+//!     relay_log::Relay::builder(logs).channel("app").init()?;
+//!     log::info!(port = 8080; "listening");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Blocking parks the thread that logs: when a channel is full and its policy is
+//! [`OnFull::Block`], an async worker waits too.
+//!
+//! Without its features the crate is [`channel`] alone.
 
 pub mod channel;
+
+#[cfg(feature = "log")]
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+#[cfg(feature = "log")]
+mod builder;
+#[cfg(feature = "log")]
+mod callsite;
+#[cfg(feature = "log")]
+mod early;
+#[cfg(feature = "log")]
+mod error;
+#[cfg(feature = "log")]
+mod filter;
+#[cfg(feature = "log")]
+mod kv;
+#[cfg(feature = "log")]
+mod logger;
+#[cfg(feature = "log")]
+mod panic;
+#[cfg(feature = "log")]
+mod relay;
+#[cfg(feature = "log")]
+mod scratch;
+#[cfg(feature = "log")]
+mod sink;
+mod size;
+#[cfg(feature = "log")]
+mod table;
+#[cfg(feature = "tracing")]
+mod tracing_layer;
+#[cfg(feature = "tracing")]
+mod tracing_site;
+
+pub use channel::OnFull;
+pub use size::{ByteSize, ParseSizeError};
+
+#[cfg(feature = "log")]
+pub use self::{
+    builder::{Builder, ChannelOptions},
+    early::early,
+    error::InitError,
+    filter::FilterError,
+    relay::{ChannelStats, Relay},
+};
+
+#[cfg(feature = "tracing")]
+pub use self::tracing_layer::{RelayFilter, RelayLayer};

@@ -78,7 +78,10 @@ mod birth;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers describe callsites"))]
 mod describe;
 mod error;
-mod keeper;
+#[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers hand over"))]
+pub(crate) mod handover;
+#[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers are told of changes"))]
+pub(crate) mod keeper;
 mod layout;
 mod map;
 #[cfg(all(test, loom))]
@@ -88,7 +91,9 @@ pub(crate) mod os;
 mod raw;
 mod reader;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers describe callsites"))]
-mod shared;
+pub(crate) mod shared;
+#[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers keep things"))]
+pub(crate) mod shelf;
 mod slots;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers resume streams"))]
 mod stream;

@@ -4,8 +4,8 @@
 //! that happens once a sub-buffer or more rarely is in cold functions below it.
 
 use super::error::WriteError;
+use super::handover::Who;
 use super::layout::{Counter, SUB_HEADER_BYTES, TickSource, header, sub, word};
-use super::os;
 use super::shared::{Channel, Opened, Patience};
 use super::sync::Ordering::{Relaxed, Release};
 use super::tick;
@@ -122,6 +122,8 @@ pub(crate) struct Stream {
     sequence: u64,
     /// The number of the first record of this lease.
     first_number: u64,
+    /// Whose records these are, when they are not the calling thread's.
+    who: Option<&'static Who>,
     nesting: u8,
 }
 
@@ -154,8 +156,16 @@ impl Stream {
             writer: 0,
             sequence: 0,
             first_number: 0,
+            who: None,
             nesting,
         }
+    }
+
+    /// A stream that one thread writes in the name of another.
+    pub(crate) const fn on_behalf(who: &'static Who) -> Self {
+        let mut stream = Self::new(0);
+        stream.who = Some(who);
+        stream
     }
 
     /// A stream that continues one: its writer, from record `first_number` on.
@@ -426,10 +436,10 @@ impl Stream {
 
     fn say_who(&mut self) {
         let anchor = tick::anchor(self.ticks);
-        let name = os::thread_name();
+        let Who { tid, name } = self.who.copied().unwrap_or_else(Who::here);
         let n = name.iter().position(|b| *b == 0).unwrap_or(name.len());
         let (writer, sequence, first) = (self.writer, self.sequence, self.first_number);
-        let (tid, nesting) = (os::tid(), self.nesting);
+        let nesting = self.nesting;
         self.put(anchor.tick, Kind::Lease, 0, 46 + n, |p| {
             for value in [writer, sequence, first, anchor.mono_ns, anchor.real_ns] {
                 p.put_u64(value);

@@ -10,7 +10,7 @@ use super::tick;
 use relay_fmt::record::Kind;
 use std::cell::{Cell, UnsafeCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU64, compiler_fence};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, compiler_fence};
 
 /// How many channels loggers of one process can have.
 pub(crate) const MAX_CHANNELS: usize = 8;
@@ -48,6 +48,8 @@ struct Thread {
     watched: Cell<bool>,
     /// It never waits for the collector: it is the collector.
     never_waits: Cell<bool>,
+    /// Its number among the threads with early records; 0 for none.
+    early: Cell<u32>,
     streams: UnsafeCell<[Stream; MAX_CHANNELS]>,
     nested: [Nested; MAX_CHANNELS],
 }
@@ -60,6 +62,7 @@ thread_local! {
             late: Cell::new(false),
             watched: Cell::new(false),
             never_waits: Cell::new(false),
+            early: Cell::new(0),
             streams: UnsafeCell::new([const { Stream::new(0) }; MAX_CHANNELS]),
             nested: [const { Nested {
                 writer: AtomicU64::new(0),
@@ -164,6 +167,9 @@ fn slow(
     if thread.depth.get() > 0 {
         return nested(thread, slot, channel, &record);
     }
+    if thread.early.get() != 0 {
+        continue_early(thread);
+    }
     if !thread.watched.get() && !thread.late.get() {
         let there = REAPER.try_with(|_| ()).is_ok();
         thread.watched.set(there);
@@ -183,6 +189,47 @@ fn slow(
             stream.park(channel);
         }
         done.map_or(Appended::Discarded, |()| Appended::Yes)
+    })
+}
+
+/// The thread's first call with channels: its streams go on where its early records ended.
+#[cold]
+fn continue_early(thread: &Thread) {
+    let Some(positions) = super::handover::continuation(thread.early.get()) else {
+        return;
+    };
+    thread.early.set(0);
+    thread.alone(|streams| {
+        for (stream, position) in streams.iter_mut().zip(positions) {
+            if let Some((writer, sequence, number)) = position
+                && stream.writer() == 0
+            {
+                *stream = Stream::resume(0, writer, sequence, number);
+            }
+        }
+    });
+}
+
+/// This thread's number among those with early records; it has one from here on.
+pub(crate) fn early_number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    THREAD.with(|thread| {
+        if thread.early.get() == 0 {
+            thread.early.set(NEXT.fetch_add(1, Relaxed));
+        }
+        thread.early.get()
+    })
+}
+
+/// Runs `f` as if it were in the middle of a call: a signal handler meanwhile takes the nested way.
+pub(crate) fn busy<R>(f: impl FnOnce() -> R) -> R {
+    THREAD.with(|thread| {
+        thread.depth.set(thread.depth.get() + 1);
+        compiler_fence(Acquire);
+        let result = f();
+        compiler_fence(Release);
+        thread.depth.set(thread.depth.get() - 1);
+        result
     })
 }
 
@@ -215,29 +262,6 @@ pub(crate) fn is_nested() -> bool {
 /// Says that this thread never waits for the collector, because it is the collector.
 pub fn never_wait() {
     THREAD.with(|thread| thread.never_waits.set(true));
-}
-
-/// What this thread has written in a slot: writer, leases, next number.
-pub(crate) fn position(slot: usize) -> (u64, u64, u64) {
-    THREAD.with(|thread| {
-        thread.alone(|streams| {
-            streams.get(slot).map_or((0, 0, 0), |s| (s.writer(), s.sequence(), s.next_number()))
-        })
-    })
-}
-
-/// Has this thread's stream in a slot go on as `writer` from record `number` on. Only before the
-/// thread's first record there.
-pub(crate) fn resume(slot: usize, writer: u64, sequence: u64, number: u64) {
-    THREAD.with(|thread| {
-        thread.alone(|streams| {
-            if let Some(stream) = streams.get_mut(slot)
-                && stream.writer() == 0
-            {
-                *stream = Stream::resume(0, writer, sequence, number);
-            }
-        });
-    });
 }
 
 static FORKING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());

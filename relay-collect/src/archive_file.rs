@@ -1,0 +1,285 @@
+//! An open archive as a file: appended to, synced, sealed.
+//!
+//! While it is open its name ends in `.part`; sealing is directory, fsync, rename, fsync of the
+//! directory. What is written and not yet synced stays in memory, so that it can be written elsewhere
+//! when the kernel says that it could not keep it: an fsync that failed once is never believed again.
+
+use relay_fmt::archive::{ArchiveWriter, Entry, FileHeader, ReadAt};
+use relay_fmt::block::EncodedBlock;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// The end of a sealed archive's name.
+pub(crate) const SEALED: &str = ".relay.zst";
+/// The end of an open archive's name.
+pub(crate) const PART: &str = ".relay.zst.part";
+/// So much may be written and not synced, in bytes.
+const UNSYNCED: u64 = 16 << 20;
+
+/// A file to be read at any offset.
+#[derive(Debug)]
+pub struct ArchiveBytes(pub File);
+
+impl ReadAt for ArchiveBytes {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(buf, offset)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+/// The parts of an archive's file name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveName {
+    /// The channel.
+    pub channel: String,
+    /// Its number among the archives of the channel.
+    pub number: u64,
+    /// Whether it is sealed.
+    pub sealed: bool,
+    /// The whole name.
+    pub file: String,
+}
+
+impl ArchiveName {
+    /// Takes a file name apart; `None` when it is no archive's.
+    #[must_use]
+    pub fn parse(file: &str) -> Option<Self> {
+        if file.starts_with('.') {
+            return None;
+        }
+        let (stem, sealed) = match file.strip_suffix(SEALED) {
+            Some(stem) => (stem, true),
+            None => (file.strip_suffix(PART)?, false),
+        };
+        let (rest, number) = stem.rsplit_once('-')?;
+        let (channel, _start) = rest.rsplit_once('-')?;
+        let number = number.parse().ok()?;
+        Some(Self { channel: channel.to_owned(), number, sealed, file: file.to_owned() })
+    }
+
+    /// The archives in a directory, by channel and number.
+    ///
+    /// # Errors
+    /// When the directory cannot be read; that it is not there is no error.
+    pub fn list(dir: &Path) -> io::Result<Vec<Self>> {
+        let entries = match std::fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.extend(entry?.file_name().to_str().and_then(Self::parse));
+        }
+        names.sort_by(|a, b| {
+            (&a.channel, a.number, a.sealed).cmp(&(&b.channel, b.number, b.sealed))
+        });
+        Ok(names)
+    }
+}
+
+/// Syncs a directory, so that names in it are durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// An archive that is being written.
+#[derive(Debug)]
+pub(crate) struct ArchiveFile {
+    dir: PathBuf,
+    pub(crate) name: String,
+    file: File,
+    writer: ArchiveWriter,
+    pub(crate) since: Instant,
+    /// Bytes that the writer counts and the file may not have yet, and where they belong.
+    unwritten: Option<(u64, Vec<u8>)>,
+    unsynced: Vec<EncodedBlock>,
+    unsynced_bytes: u64,
+    /// From where on nothing is synced.
+    pub(crate) synced_to: u64,
+    /// Whether the last attempt to write or sync said that data may be gone.
+    pub(crate) suspect: bool,
+}
+
+impl ArchiveFile {
+    /// Begins an archive that starts with these entries. Nothing is in the file system if it fails.
+    ///
+    /// A hidden one is not seen by anybody until [`ArchiveFile::show`].
+    pub(crate) fn create(
+        dir: &Path,
+        header: FileHeader,
+        entries: &[Entry],
+        mode: u32,
+        hidden: bool,
+    ) -> io::Result<Self> {
+        let start = jiff::Timestamp::from_nanosecond(header.created_ns.into())
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let start = start.strftime("%Y%m%dT%H%M%SZ");
+        // Hidden until its positions are in it: a write can be cut short by SIGKILL, and an archive
+        // without its positions would be an archive without a memory.
+        let name = format!(".{}-{start}-{}{PART}", header.channel, header.number);
+        let path = dir.join(&name);
+        // Of an attempt that was killed.
+        let _ = std::fs::remove_file(&path);
+        let (mut writer, mut bytes) = ArchiveWriter::create(header).map_err(io::Error::other)?;
+        bytes.extend(writer.control(entries).map_err(io::Error::other)?);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&path)?;
+        if let Err(error) = file.write_all_at(&bytes, 0) {
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
+        }
+        let mut archive = Self::with(dir, name, file, writer);
+        if !hidden {
+            archive.rename()?;
+        }
+        Ok(archive)
+    }
+
+    fn with(dir: &Path, name: String, file: File, writer: ArchiveWriter) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            name,
+            file,
+            since: Instant::now(),
+            unwritten: None,
+            unsynced: Vec::new(),
+            unsynced_bytes: 0,
+            synced_to: 0,
+            suspect: false,
+            writer,
+        }
+    }
+
+    /// Goes on with an archive whose torn tail was cut.
+    pub(crate) fn resume(dir: &Path, name: String, file: File, writer: ArchiveWriter) -> Self {
+        Self::with(dir, name, file, writer)
+    }
+
+    /// Gives a hidden archive its name, once all of it is durable.
+    pub(crate) fn show(&mut self) -> io::Result<()> {
+        self.sync()?;
+        self.rename()?;
+        sync_dir(&self.dir)
+    }
+
+    fn rename(&mut self) -> io::Result<()> {
+        let name = self.name.trim_start_matches('.').to_owned();
+        std::fs::rename(self.dir.join(&self.name), self.dir.join(&name))?;
+        self.name = name;
+        Ok(())
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.writer.directory().header.number
+    }
+
+    /// Its length, in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.writer.offset()
+    }
+
+    pub(crate) fn blocks(&self) -> usize {
+        self.writer.directory().blocks.len()
+    }
+
+    /// Appends a block. When this fails the block is not there, and [`ArchiveFile::retry`] tries
+    /// again; nothing else can be appended before.
+    pub(crate) fn append(&mut self, block: EncodedBlock) -> io::Result<()> {
+        let offset = self.writer.offset();
+        let bytes = self.writer.block(&block).map_err(io::Error::other)?.to_vec();
+        self.unsynced_bytes += bytes.len() as u64;
+        self.unsynced.push(block);
+        self.unwritten = Some((offset, bytes));
+        self.retry()
+    }
+
+    /// Appends entries, as [`ArchiveFile::append`].
+    pub(crate) fn control(&mut self, entries: &[Entry]) -> io::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let offset = self.writer.offset();
+        let bytes = self.writer.control(entries).map_err(io::Error::other)?;
+        self.unwritten = Some((offset, bytes));
+        self.retry()
+    }
+
+    /// Writes what could not be written.
+    pub(crate) fn retry(&mut self) -> io::Result<()> {
+        if let Some((offset, bytes)) = &self.unwritten {
+            self.file.write_all_at(bytes, *offset)?;
+            self.unwritten = None;
+        }
+        Ok(())
+    }
+
+    /// Whether so much is not synced that it must be.
+    pub(crate) fn must_sync(&self) -> bool {
+        self.unsynced_bytes >= UNSYNCED
+    }
+
+    /// Whether anything is not synced.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.synced_to < self.writer.offset()
+    }
+
+    /// Makes everything durable. When this fails, what was written since the last time may be gone:
+    /// [`ArchiveFile::take_unsynced`] has it.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if let Err(error) = self.file.sync_data() {
+            self.suspect = true;
+            return Err(error);
+        }
+        if self.synced_to == 0 {
+            sync_dir(&self.dir)?;
+        }
+        self.synced_to = self.writer.offset();
+        self.unsynced.clear();
+        self.unsynced_bytes = 0;
+        Ok(())
+    }
+
+    /// The blocks that may be gone.
+    pub(crate) fn take_unsynced(&mut self) -> Vec<EncodedBlock> {
+        std::mem::take(&mut self.unsynced)
+    }
+
+    /// Seals the archive: it gets its directory and its final name.
+    pub(crate) fn seal(self) -> io::Result<String> {
+        let offset = self.writer.offset();
+        let bytes = self.writer.seal().map_err(io::Error::other)?;
+        self.file.write_all_at(&bytes, offset)?;
+        self.file.set_len(offset + bytes.len() as u64)?;
+        self.file.sync_all()?;
+        let sealed = self.name.replace(PART, SEALED);
+        std::fs::rename(self.dir.join(&self.name), self.dir.join(&sealed))?;
+        sync_dir(&self.dir)?;
+        Ok(sealed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_apart() {
+        let name = ArchiveName::parse("my-app-20261124T130000Z-17.relay.zst").unwrap();
+        assert_eq!((name.channel.as_str(), name.number, name.sealed), ("my-app", 17, true));
+        assert!(!ArchiveName::parse("a-20261124T130000Z-0.relay.zst.part").unwrap().sealed);
+        for other in ["a.relay", "a-b.relay.zst", "a-20261124T130000Z-x.relay.zst", ".relay.zst"] {
+            assert_eq!(ArchiveName::parse(other), None, "{other}");
+        }
+    }
+}

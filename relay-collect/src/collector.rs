@@ -1,0 +1,343 @@
+//! The collector: finds channels, passes over them, sleeps when there is nothing to do.
+
+use crate::lane::Lane;
+use crate::live::Live;
+use crate::lock::{Lock, LockError};
+use crate::notes::Notes;
+use crate::options::Options;
+use crate::watch::Watch;
+use relay_fmt::archive::{Entry, Quarantine};
+use relay_fmt::callsite::Level;
+use relay_log::channel::ChannelReader;
+use std::collections::HashSet;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Why a collector cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CollectError {
+    /// Another collector works on the directory.
+    #[error("another collector (pid {holder}) works on {dir}; --standby waits for it")]
+    Held {
+        /// Its process id, as it wrote it down.
+        holder: String,
+        /// The directory.
+        dir: String,
+    },
+    /// A directory or file could not be used.
+    #[error("{what}: {error}")]
+    Path {
+        /// What was tried, with the path.
+        what: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Something could not be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A block could not be encoded.
+    #[error("a block cannot be encoded: {0}")]
+    Block(String),
+    /// It was told to stop while it waited for room on the disk.
+    #[error(
+        "stopped while waiting for room on the disk; what is not archived stays in its channels"
+    )]
+    StoppedFull,
+}
+
+impl CollectError {
+    pub(crate) fn block(error: relay_fmt::block::Error) -> Self {
+        Self::Block(error.to_string())
+    }
+}
+
+/// Tells a running collector what to do, from another thread or a signal handler's flag.
+#[derive(Debug, Default)]
+pub struct Control {
+    stop: AtomicBool,
+    rotate: AtomicBool,
+}
+
+impl Control {
+    /// Nothing to do but run.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { stop: AtomicBool::new(false), rotate: AtomicBool::new(false) }
+    }
+
+    /// Has it drain what is there, seal its archives and return. It hears of it within 50 ms while
+    /// there is traffic, within 250 ms when it is idle.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Has it seal its archives and begin new ones.
+    pub fn rotate(&self) {
+        self.rotate.store(true, Ordering::Release);
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+/// What a pass needs besides its lane.
+pub(crate) struct Context<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) notes: &'a mut Notes,
+    pub(crate) host: String,
+    /// Whether what is written should be made durable now.
+    pub(crate) sync_due: bool,
+    /// Whether retention should look at the archives.
+    pub(crate) retain: bool,
+    control: &'a Control,
+}
+
+impl Context<'_> {
+    /// Waits for room on the disk.
+    pub(crate) fn wait_for_room(&self, time: Duration, _: &io::Error) -> Result<(), CollectError> {
+        if self.control.stopping() {
+            return Err(CollectError::StoppedFull);
+        }
+        std::thread::sleep(time);
+        Ok(())
+    }
+}
+
+/// A collector: drains the channels of a directory into archives. See the [crate](crate).
+#[derive(Debug)]
+pub struct Collector {
+    options: Options,
+    _locks: [Lock; 2],
+    watch: Watch,
+    notes: Notes,
+    lanes: Vec<Lane>,
+    /// Files in `live/` that are known: channels, and what was refused.
+    files: HashSet<String>,
+    synced: Instant,
+    looked: Option<Instant>,
+}
+
+/// Polling while there is traffic.
+const BUSY: Duration = Duration::from_millis(20);
+/// So long after the last traffic it polls as if there were some.
+const LINGER: Duration = Duration::from_millis(500);
+/// The longest sleep: then it looks for ended processes and for channels that nothing announced.
+const IDLE: Duration = Duration::from_millis(250);
+/// New files are looked for so often even if nothing was announced.
+const SCAN_EVERY: Duration = Duration::from_secs(1);
+/// What is written is made durable so often.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+impl Collector {
+    /// Takes the directory over. Nothing is drained yet.
+    ///
+    /// # Errors
+    /// When another collector has it, or a directory cannot be made or read.
+    pub fn open(options: Options) -> Result<Self, CollectError> {
+        Self::with(options, Notes::default())
+    }
+
+    pub(crate) fn with(options: Options, notes: Notes) -> Result<Self, CollectError> {
+        let archive = options.archive_dir();
+        for dir in [&options.dir, &options.live_dir, &archive] {
+            let what = || format!("cannot make {}", dir.display());
+            options.make_dir(dir).map_err(|error| CollectError::Path { what: what(), error })?;
+        }
+        let lock = |dir: &std::path::Path| {
+            Lock::take(dir).map_err(|error| match error {
+                LockError::Held(holder) => {
+                    CollectError::Held { holder, dir: dir.display().to_string() }
+                }
+                LockError::Io(error) => {
+                    CollectError::Path { what: format!("cannot lock {}", dir.display()), error }
+                }
+            })
+        };
+        Ok(Self {
+            _locks: [lock(&archive)?, lock(&options.live_dir)?],
+            watch: Watch::new(&options.live_dir),
+            notes,
+            lanes: Vec::new(),
+            files: HashSet::new(),
+            synced: Instant::now(),
+            looked: None,
+            options,
+        })
+    }
+
+    /// Runs until told to stop: then everything that is there is archived and the archives sealed.
+    ///
+    /// # Errors
+    /// When something cannot be read or written and waiting does not help.
+    pub fn run(&mut self, control: &Control) -> Result<(), CollectError> {
+        let mut busy = Instant::now();
+        while !control.stopping() {
+            let waiting = self.pass(control, false)?;
+            if control.rotate.swap(false, Ordering::AcqRel) {
+                self.rotate(control)?;
+            }
+            if waiting > 0 {
+                busy = Instant::now();
+            }
+            if waiting >= self.options.block_bytes {
+                continue;
+            }
+            if busy.elapsed() < LINGER {
+                self.watch.sleep(BUSY);
+            } else {
+                self.sleep_until_woken(control)?;
+            }
+        }
+        self.drain(control)
+    }
+
+    /// Archives everything that is there and seals the archives.
+    ///
+    /// # Errors
+    /// As [`Collector::run`].
+    pub fn drain(&mut self, control: &Control) -> Result<(), CollectError> {
+        self.looked = None;
+        // A second pass has what a hole kept back in the first one.
+        for _ in 0..3 {
+            self.pass(control, true)?;
+        }
+        self.rotate(control)
+    }
+
+    /// One look at everything. Returns how many bytes wait and are not due yet.
+    fn pass(&mut self, control: &Control, force: bool) -> Result<u64, CollectError> {
+        if self.looked.is_none_or(|at| at.elapsed() >= SCAN_EVERY) || self.watch.take_changed() {
+            self.find(control)?;
+            self.looked = Some(Instant::now());
+        }
+        let sync_due = force || self.synced.elapsed() >= SYNC_EVERY;
+        let mut waiting = 0;
+        self.each(control, sync_due, |lane, ctx| {
+            waiting += lane.pass(ctx, force)?.waiting;
+            Ok(())
+        })?;
+        if sync_due {
+            self.synced = Instant::now();
+        }
+        Ok(waiting)
+    }
+
+    /// Runs `f` for every lane, and retention when an archive was sealed.
+    fn each(
+        &mut self,
+        control: &Control,
+        sync_due: bool,
+        mut f: impl FnMut(&mut Lane, &mut Context<'_>) -> Result<(), CollectError>,
+    ) -> Result<(), CollectError> {
+        let mut ctx = Context {
+            options: &self.options,
+            notes: &mut self.notes,
+            host: host(),
+            sync_due,
+            retain: false,
+            control,
+        };
+        for lane in &mut self.lanes {
+            f(lane, &mut ctx)?;
+        }
+        if ctx.retain {
+            crate::retention::run(&mut self.lanes, &mut ctx)?;
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self, control: &Control) -> Result<(), CollectError> {
+        self.each(control, true, |lane, ctx| lane.seal(ctx))
+    }
+
+    /// Takes channels in that are new in `live/`.
+    fn find(&mut self, control: &Control) -> Result<(), CollectError> {
+        let dir = self.options.live_dir.clone();
+        let mut there = HashSet::new();
+        let entries = std::fs::read_dir(&dir).map_err(|error| CollectError::Path {
+            what: format!("cannot read {}", dir.display()),
+            error,
+        })?;
+        for entry in entries {
+            let name = entry?.file_name();
+            let text = name.to_string_lossy().into_owned();
+            if text.starts_with('.') || !text.ends_with(".relay") {
+                continue;
+            }
+            there.insert(text.clone());
+            if !self.files.insert(text.clone()) {
+                continue;
+            }
+            match ChannelReader::open(&dir, &name, self.options.uid) {
+                Ok(reader) => self.take_in(control, reader, text)?,
+                Err(error) => {
+                    self.notes.say(Level::Error, format!("live/{text} is left alone: {error}"));
+                    let what = format!("live/{text}");
+                    self.notes.push(Entry::Quarantine(Quarantine { what, why: error.to_string() }));
+                }
+            }
+        }
+        self.files.retain(|file| there.contains(file));
+        self.each(control, false, |lane, ctx| {
+            lane.all_found(ctx, &there);
+            Ok(())
+        })
+    }
+
+    fn take_in(
+        &mut self,
+        control: &Control,
+        reader: ChannelReader,
+        file: String,
+    ) -> Result<(), CollectError> {
+        let channel = reader.identity().name.clone();
+        let mut ctx = Context {
+            options: &self.options,
+            notes: &mut self.notes,
+            host: host(),
+            sync_due: false,
+            retain: false,
+            control,
+        };
+        let at = match self.lanes.iter().position(|lane| lane.channel == channel) {
+            Some(at) => at,
+            None => {
+                self.lanes.push(Lane::open(&mut ctx, &channel)?);
+                self.lanes.len() - 1
+            }
+        };
+        let Some(lane) = self.lanes.get_mut(at) else { return Ok(()) };
+        let live = Live::new(reader, file.clone(), crate::live::Archived::default());
+        if !lane.adopt(&mut ctx, live)? {
+            std::fs::remove_file(self.options.live_dir.join(file))?;
+        }
+        Ok(())
+    }
+
+    /// Sleeps until a record comes, a channel comes, or it is time to look for ended processes.
+    fn sleep_until_woken(&mut self, control: &Control) -> Result<(), CollectError> {
+        self.set_asleep(true);
+        // What came before the word was set has woken nobody.
+        let waiting = self.pass(control, false)?;
+        if waiting == 0 && !control.stopping() {
+            self.watch.sleep(IDLE);
+        }
+        self.set_asleep(false);
+        Ok(())
+    }
+
+    fn set_asleep(&self, asleep: bool) {
+        for live in self.lanes.iter().flat_map(|lane| &lane.lives).filter(|live| live.alive) {
+            // A channel that cannot be written is looked at when the sleep is over.
+            let _ = live.reader.set_asleep(asleep);
+        }
+    }
+}
+
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}

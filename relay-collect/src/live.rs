@@ -1,0 +1,294 @@
+//! A channel as the collector knows it: how far it is archived, and what its records need.
+
+use relay_fmt::archive::{
+    Announce, ChannelPosition, Entry, Positions, SubBufferPosition, WriterPosition,
+};
+use relay_fmt::callsite::Callsite;
+use relay_fmt::record::{self, Kind, Records};
+use relay_fmt::rows::{ChannelId, Run, Source, Span};
+use relay_fmt::time::{Anchor, RateEstimate};
+use relay_log::channel::{ChannelReader, Identity, Sub, TickSource};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Who writes at some place of a sub-buffer, and how its ticks become times.
+#[derive(Debug, Clone)]
+pub(crate) struct Hand {
+    pub(crate) writer: u64,
+    pub(crate) next_number: u64,
+    pub(crate) tid: u32,
+    pub(crate) nesting: u8,
+    pub(crate) thread: Vec<u8>,
+    pub(crate) anchor: Anchor,
+}
+
+/// How far one sub-buffer is archived.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SubPosition {
+    pub(crate) generation: u64,
+    pub(crate) bytes: u32,
+    pub(crate) prior: u64,
+    pub(crate) records: u32,
+    /// Who writes at `bytes`; `None` after a restart: then it is read again from the start.
+    pub(crate) hand: Option<Hand>,
+}
+
+/// How far one writer is archived.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WriterState {
+    pub(crate) next_number: u64,
+    pub(crate) floor_ns: i64,
+    /// When it last had a record, in the order of blocks.
+    pub(crate) last_block: u64,
+}
+
+/// Positions of one channel: what the archive says, and nothing else.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Archived {
+    /// Whose channel, where the archive has said so.
+    pub(crate) source: Option<Source>,
+    pub(crate) subs: HashMap<u32, SubPosition>,
+    pub(crate) writers: HashMap<u64, WriterState>,
+    pub(crate) spans: HashMap<u64, Span>,
+    pub(crate) finished: bool,
+    pub(crate) blocks: u64,
+}
+
+/// So many writers are remembered: of those that have ended, only the latest.
+const WRITERS: usize = 65_536;
+
+impl Archived {
+    /// Takes a run into account that is in the archive.
+    pub(crate) fn add_run(&mut self, run: &Run, max_ns: i64) {
+        let sub = self.subs.entry(run.sub_buffer).or_default();
+        if sub.generation < run.generation {
+            *sub = SubPosition { generation: run.generation, ..SubPosition::default() };
+        }
+        // A block that was written again after an error says what is known already.
+        if sub.generation == run.generation && sub.bytes < run.to {
+            sub.prior = run.prior_generations;
+            sub.bytes = run.to;
+            sub.records = run.prior_records + run.records;
+            sub.hand = None;
+        }
+        let block = self.blocks;
+        let writer = self.writers.entry(run.writer).or_insert(WriterState {
+            next_number: 0,
+            floor_ns: i64::MIN,
+            last_block: block,
+        });
+        let next = run.first_number + u64::from(run.records);
+        writer.next_number = writer.next_number.max(next);
+        writer.floor_ns = writer.floor_ns.max(max_ns).max(run.floor_ns);
+        writer.last_block = block;
+    }
+
+    /// A block is complete: forgets writers that were heard of longest ago.
+    pub(crate) fn end_block(&mut self) {
+        self.blocks += 1;
+        if self.writers.len() > WRITERS {
+            let mut ages: Vec<u64> = self.writers.values().map(|w| w.last_block).collect();
+            let middle = ages.len() / 2;
+            let (_, median, _) = ages.select_nth_unstable(middle);
+            let (median, newest) = (*median, self.blocks);
+            self.writers.retain(|_, w| w.last_block > median || w.last_block + 1 >= newest);
+        }
+    }
+
+    /// The positions as an archive keeps them.
+    pub(crate) fn to_entry(&self, source: &Source) -> ChannelPosition {
+        let sub_buffers = self.subs.iter().map(|(index, sub)| SubBufferPosition {
+            index: *index,
+            generation: sub.generation,
+            archived_bytes: sub.bytes,
+            prior_generations: sub.prior,
+            records: sub.records,
+        });
+        let writers = self.writers.iter().map(|(writer, state)| WriterPosition {
+            writer: *writer,
+            next_number: state.next_number,
+            floor_ns: state.floor_ns,
+        });
+        let mut position = ChannelPosition {
+            source: source.clone(),
+            sub_buffers: sub_buffers.collect(),
+            writers: writers.collect(),
+            spans: self.spans.values().cloned().collect(),
+        };
+        position.sub_buffers.sort_by_key(|sub| sub.index);
+        position.writers.sort_by_key(|writer| writer.writer);
+        position.spans.sort_by_key(|span| span.id);
+        position
+    }
+
+    /// The positions that an archive kept.
+    pub(crate) fn from_entry(position: &ChannelPosition) -> Self {
+        let subs = position.sub_buffers.iter().map(|sub| {
+            let there = SubPosition {
+                generation: sub.generation,
+                bytes: sub.archived_bytes,
+                prior: sub.prior_generations,
+                records: sub.records,
+                hand: None,
+            };
+            (sub.index, there)
+        });
+        let writers = position.writers.iter().map(|writer| {
+            let state = WriterState {
+                next_number: writer.next_number,
+                floor_ns: writer.floor_ns,
+                last_block: 0,
+            };
+            (writer.writer, state)
+        });
+        Self {
+            source: Some(position.source.clone()),
+            subs: subs.collect(),
+            writers: writers.collect(),
+            spans: position.spans.iter().map(|span| (span.id, span.clone())).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// The positions of several channels, as an entry of an archive.
+pub(crate) fn positions_entry<'a>(
+    lives: impl Iterator<Item = (&'a Source, &'a Archived)>,
+) -> Entry {
+    Entry::Positions(Positions {
+        channels: lives.map(|(source, archived)| archived.to_entry(source)).collect(),
+    })
+}
+
+/// A channel that the collector drains.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) reader: ChannelReader,
+    pub(crate) file: String,
+    pub(crate) source: Source,
+    pub(crate) archived: Archived,
+    pub(crate) rate: RateEstimate,
+    pub(crate) alive: bool,
+    /// By number.
+    callsites: Vec<Option<Arc<Callsite>>>,
+    /// Whether a record named a callsite that was not described yet.
+    pub(crate) missing: bool,
+    /// How much of each sub-buffer with descriptions was read.
+    described: HashMap<u32, u32>,
+    inline: HashMap<Vec<u8>, Arc<Callsite>>,
+    /// Writers that seemed to miss records in the last look, and the number that was expected.
+    pub(crate) gaps: HashMap<u64, u64>,
+    /// Generations that are set aside.
+    pub(crate) poisoned: HashMap<u32, u64>,
+}
+
+/// The source that a channel's identity describes.
+pub(crate) fn source_of(identity: &Identity) -> Source {
+    Source {
+        id: identity.id,
+        channel: identity.name.clone(),
+        pid: identity.pid,
+        program: identity.program.clone(),
+        host: identity.host.clone(),
+        boot: identity.boot,
+        opened_ns: i64::try_from(identity.opened.real_ns).unwrap_or(i64::MAX),
+    }
+}
+
+/// A program with more callsites than this has records without them.
+const CALLSITES: usize = 1 << 20;
+/// Computed callsites that travel in records are remembered up to so many.
+const INLINE: usize = 4096;
+
+impl Live {
+    pub(crate) fn new(reader: ChannelReader, file: String, archived: Archived) -> Self {
+        let source = source_of(reader.identity());
+        let rate = reader.status().map(|s| s.rate).unwrap_or(relay_fmt::time::Rate::NANOSECOND);
+        let mut rate = RateEstimate::new(rate);
+        if reader.identity().ticks == TickSource::Tsc {
+            rate.see(reader.identity().opened);
+        }
+        Self {
+            reader,
+            file,
+            source,
+            archived,
+            rate,
+            alive: true,
+            callsites: Vec::new(),
+            missing: false,
+            described: HashMap::new(),
+            inline: HashMap::new(),
+            gaps: HashMap::new(),
+            poisoned: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> ChannelId {
+        self.source.id
+    }
+
+    pub(crate) fn announce(&self, seen_ns: i64) -> Entry {
+        Entry::Announce(Announce { source: self.source.clone(), file: self.file.clone(), seen_ns })
+    }
+
+    /// What is not archived of a sub-buffer, in bytes.
+    pub(crate) fn waiting(&self, sub: &Sub) -> u32 {
+        if self.poisoned.get(&sub.index) == Some(&sub.generation) {
+            return 0;
+        }
+        match self.archived.subs.get(&sub.index) {
+            Some(at) if at.generation == sub.generation => sub.committed.saturating_sub(at.bytes),
+            _ => sub.committed,
+        }
+    }
+
+    /// Reads descriptions of callsites that came since the last time.
+    pub(crate) fn read_descriptions(&mut self, subs: &[Sub]) -> Result<(), Errno> {
+        for sub in subs.iter().filter(|sub| sub.is_meta()) {
+            let from = self.described.get(&sub.index).copied().unwrap_or(0);
+            let Some(data) = self.reader.read(sub, from)? else { continue };
+            for record in Records::new(&data.bytes, sub.generation).map_while(Result::ok) {
+                if record.kind == Kind::Callsite
+                    && let Ok((id, description)) = record::split_callsite(record.payload)
+                    && let Ok(callsite) = Callsite::decode(description)
+                {
+                    self.add_callsite(id as usize, callsite);
+                }
+            }
+            self.described.insert(sub.index, sub.committed);
+        }
+        Ok(())
+    }
+
+    fn add_callsite(&mut self, id: usize, callsite: Callsite) {
+        if id >= CALLSITES {
+            return;
+        }
+        if self.callsites.len() <= id {
+            self.callsites.resize(id + 1, None);
+        }
+        if let Some(at) = self.callsites.get_mut(id) {
+            *at = Some(Arc::new(callsite));
+        }
+    }
+
+    /// The callsite of this number, if it was described.
+    pub(crate) fn callsite(&self, id: u32) -> Option<&Arc<Callsite>> {
+        self.callsites.get(id as usize)?.as_ref()
+    }
+
+    /// A callsite that travelled in a record.
+    pub(crate) fn inline_callsite(&mut self, description: &[u8]) -> Option<Arc<Callsite>> {
+        if let Some(known) = self.inline.get(description) {
+            return Some(Arc::clone(known));
+        }
+        let callsite = Arc::new(Callsite::decode(description).ok()?);
+        if self.inline.len() >= INLINE {
+            self.inline.clear();
+        }
+        self.inline.insert(description.to_vec(), Arc::clone(&callsite));
+        Some(callsite)
+    }
+}

@@ -1,0 +1,89 @@
+//! How a collector is set up.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How a collector is set up.
+///
+/// | option | default |
+/// |---|---|
+/// | `live_dir` | `<dir>/live` |
+/// | `rotate_size` | 64 MiB |
+/// | `rotate_age` | 1 h |
+/// | `keep_size`, `keep_age`, `keep_count` | everything is kept |
+/// | `block_bytes` | 6 MiB of channel bytes |
+/// | `block_age` | 1 s |
+/// | `level` | 3 |
+/// | `uid` | only one's own channels |
+/// | `mode` | `0o600` |
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Options {
+    /// The directory shared with the programs.
+    pub dir: PathBuf,
+    /// Where channels live.
+    pub live_dir: PathBuf,
+    /// An archive that is larger is sealed, in bytes.
+    pub rotate_size: u64,
+    /// An archive that is older is sealed.
+    pub rotate_age: Duration,
+    /// Oldest archives go while all together are larger, in bytes.
+    pub keep_size: Option<u64>,
+    /// Archives go when their newest record is older.
+    pub keep_age: Option<Duration>,
+    /// Oldest archives of a channel go while it has more.
+    pub keep_count: Option<usize>,
+    /// A block is closed when so many bytes of channels wait for it.
+    pub block_bytes: u64,
+    /// A block is closed when the first record in it is so old.
+    pub block_age: Duration,
+    /// The zstd level of blocks.
+    pub level: i32,
+    /// Another user whose channels are trusted.
+    pub uid: Option<u32>,
+    /// Permission bits of archives.
+    pub mode: u32,
+}
+
+impl Options {
+    /// The defaults, for the directory `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        let dir = dir.into();
+        Self {
+            live_dir: dir.join("live"),
+            dir,
+            rotate_size: 64 << 20,
+            rotate_age: Duration::from_secs(3600),
+            keep_size: None,
+            keep_age: None,
+            keep_count: None,
+            block_bytes: 6 << 20,
+            block_age: Duration::from_secs(1),
+            level: 3,
+            uid: None,
+            mode: 0o600,
+        }
+    }
+
+    /// Where archives stand.
+    #[must_use]
+    pub fn archive_dir(&self) -> PathBuf {
+        self.dir.join("archive")
+    }
+
+    /// Where what does not parse is kept.
+    #[must_use]
+    pub fn quarantine_dir(&self) -> PathBuf {
+        self.dir.join("quarantine")
+    }
+
+    /// Makes a directory where it is missing, for those whom `mode` lets in.
+    pub(crate) fn make_dir(&self, dir: &Path) -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        let mode = self.mode | 0o100 | (self.mode & 0o444) >> 2;
+        if dir.is_dir() {
+            return Ok(());
+        }
+        std::fs::DirBuilder::new().recursive(true).mode(mode).create(dir)
+    }
+}

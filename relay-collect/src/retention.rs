@@ -1,0 +1,98 @@
+//! Old archives go; what they held is remembered in a tombstone before they do.
+
+use crate::archive_file::{ArchiveBytes, ArchiveName};
+use crate::collector::{CollectError, Context};
+use crate::lane::Lane;
+use crate::notes::now_ns;
+use relay_fmt::archive::{Entry, Tombstone, open};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+struct Old {
+    name: ArchiveName,
+    bytes: u64,
+    tombstone: Tombstone,
+}
+
+/// Deletes what is beyond what is to be kept. Never an unsealed archive, never the newest of a
+/// channel, never one that cannot be read.
+pub(crate) fn run(lanes: &mut [Lane], ctx: &mut Context<'_>) -> Result<(), CollectError> {
+    let options = ctx.options;
+    if options.keep_size.is_none() && options.keep_age.is_none() && options.keep_count.is_none() {
+        return Ok(());
+    }
+    let dir = options.archive_dir();
+    let names = ArchiveName::list(&dir)?;
+    let mut newest: BTreeMap<String, u64> = BTreeMap::new();
+    for name in &names {
+        newest.insert(name.channel.clone(), name.number);
+    }
+    let mut total = 0;
+    let mut old = Vec::new();
+    for name in names {
+        let bytes = std::fs::metadata(dir.join(&name.file)).map_or(0, |m| m.len());
+        total += bytes;
+        if name.sealed
+            && newest.get(&name.channel) != Some(&name.number)
+            && let Some(tombstone) = tombstone(&dir, &name)
+        {
+            old.push(Old { name, bytes, tombstone });
+        }
+    }
+    old.sort_by_key(|old| old.tombstone.max_order_ns);
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for old in &old {
+        *count.entry(old.name.channel.clone()).or_default() += 1;
+    }
+    let age = options.keep_age.map(|age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
+    let now = now_ns();
+    for old in old {
+        let of_channel = count.entry(old.name.channel.clone()).or_default();
+        let too_large = options.keep_size.is_some_and(|most| total > most);
+        let too_old = age.is_some_and(|age| now.saturating_sub(old.tombstone.max_order_ns) > age);
+        // The newest one counts too.
+        let too_many = options.keep_count.is_some_and(|most| *of_channel + 1 > most);
+        if !(too_large || too_old || too_many) {
+            continue;
+        }
+        let Some(lane) = lanes.iter_mut().find(|lane| lane.channel == old.name.channel) else {
+            continue;
+        };
+        lane.put_control(ctx, vec![Entry::Tombstone(old.tombstone)])?;
+        lane.sync(ctx)?;
+        std::fs::remove_file(dir.join(&old.name.file))?;
+        *of_channel -= 1;
+        total -= old.bytes;
+    }
+    Ok(())
+}
+
+fn tombstone(dir: &Path, name: &ArchiveName) -> Option<Tombstone> {
+    let bytes = ArchiveBytes(File::open(dir.join(&name.file)).ok()?);
+    let opened = open(&bytes).ok()?;
+    let mut stone = Tombstone {
+        file: name.file.clone(),
+        number: name.number,
+        rows: 0,
+        min_order_ns: i64::MAX,
+        max_order_ns: i64::MIN,
+        channels: Vec::new(),
+    };
+    let mut channels = BTreeMap::new();
+    for block in &opened.directory().blocks {
+        let facts = &block.header.facts;
+        stone.rows += facts.rows;
+        if facts.rows > 0 {
+            stone.min_order_ns = stone.min_order_ns.min(facts.min_order_ns);
+            stone.max_order_ns = stone.max_order_ns.max(facts.max_order_ns);
+        }
+        for run in &facts.runs {
+            if let Some(source) = facts.sources.get(run.source as usize) {
+                *channels.entry(source.id).or_insert(0) += u64::from(run.records);
+            }
+        }
+    }
+    stone.channels = channels.into_iter().collect();
+    Some(stone)
+}

@@ -1,0 +1,182 @@
+//! What goes into channels comes out of archives: once, in order, whole.
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+use relay_collect::{ArchiveBytes, ArchiveName, Collector, Control, Options};
+use relay_fmt::archive::{Entry, open, read_block, read_control};
+use relay_fmt::record::Kind;
+use relay_log::channel::{Config, RawChannel};
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+/// Every record in the archives, by channel and writer, in the order of the archives.
+type Streams = HashMap<(String, u64), Vec<(u64, Vec<u8>)>>;
+
+fn read_all(dir: &Path) -> (Streams, Vec<Entry>) {
+    let (mut streams, mut entries) = (Streams::new(), Vec::new());
+    let archive = dir.join("archive");
+    for name in ArchiveName::list(&archive).unwrap() {
+        let bytes = ArchiveBytes(File::open(archive.join(&name.file)).unwrap());
+        let opened = open(&bytes).unwrap();
+        for place in &opened.directory().controls {
+            entries.extend(read_control(&bytes, opened.directory(), *place).unwrap());
+        }
+        for block in &opened.directory().blocks {
+            let rows = read_block(&bytes, block).unwrap();
+            let mut last = i64::MIN;
+            for row in rows.rows() {
+                assert!(row.order_ns >= last, "rows stand in the order they sort in");
+                last = row.order_ns;
+                assert_eq!(row.kind, Kind::Raw);
+                let run = &rows.runs[row.run as usize];
+                let key = (rows.sources[run.source as usize].id.to_string(), run.writer);
+                streams.entry(key).or_default().push((row.number, row.payload.to_vec()));
+            }
+        }
+    }
+    (streams, entries)
+}
+
+fn check(streams: &Streams, threads: usize, each: u64) {
+    assert_eq!(streams.len(), threads);
+    for records in streams.values() {
+        assert_eq!(records.len() as u64, each);
+        for (i, (number, payload)) in records.iter().enumerate() {
+            assert_eq!(*number, i as u64, "in order, once");
+            let text = String::from_utf8(payload.clone()).unwrap();
+            assert_eq!(text.split(':').nth(1).unwrap(), i.to_string());
+        }
+    }
+}
+
+fn write(channel: &RawChannel, threads: usize, each: u64) {
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let mut writer = channel.writer();
+            scope.spawn(move || {
+                for i in 0..each {
+                    writer
+                        .write(format!("{thread}:{i}:{}", "x".repeat(i as usize % 90)).as_bytes())
+                        .unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_channel_is_drained_and_removed_once_its_process_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::new(dir.path());
+    for round in 1..=3 {
+        let channel = RawChannel::create(Config::new(&options.live_dir, "app")).unwrap();
+        write(&channel, 4, 5_000);
+        let live = options.live_dir.join(channel.file_name());
+        drop(channel);
+        assert!(live.exists());
+        Collector::open(options.clone()).unwrap().drain(&Control::new()).unwrap();
+        assert!(!live.exists(), "drained and gone");
+        check(&read_all(dir.path()).0, 4 * round, 5_000);
+    }
+    let finals = read_all(dir.path()).1.into_iter().filter_map(|entry| match entry {
+        Entry::Final(end) => Some(end.claimed),
+        _ => None,
+    });
+    assert_eq!(finals.collect::<Vec<_>>(), [20_000; 3]);
+}
+
+#[test]
+fn a_collector_alongside_keeps_up_through_small_buffers_and_rotations() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = Options::new(dir.path());
+    (options.rotate_size, options.block_bytes) = (100_000, 200_000);
+    let spawned = relay_collect::spawn(options.clone()).unwrap();
+    let mut config = Config::new(&options.live_dir, "app");
+    (config.sub_buffer, config.initial, config.max) = (4096, 16384, Some(65536));
+    let channel = RawChannel::create(config).unwrap();
+    write(&channel, 4, 20_000);
+    spawned.stop().unwrap();
+    let names = ArchiveName::list(&options.archive_dir()).unwrap();
+    assert!(names.len() > 2, "{names:?}");
+    assert!(names.iter().all(|name| name.sealed));
+    check(&read_all(dir.path()).0, 4, 20_000);
+}
+
+#[test]
+fn every_restart_goes_on_where_the_archive_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::new(dir.path());
+    let channel = RawChannel::create(Config::new(&options.live_dir, "app")).unwrap();
+    let mut writer = channel.writer();
+    for i in 0..1_000u64 {
+        writer.write(format!("0:{i}:").as_bytes()).unwrap();
+        if i % 50 == 49 {
+            Collector::open(options.clone()).unwrap().drain(&Control::new()).unwrap();
+        }
+    }
+    check(&read_all(dir.path()).0, 1, 1_000);
+}
+
+#[test]
+fn retention_deletes_the_oldest_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = Options::new(dir.path());
+    options.keep_count = Some(3);
+    let channel = RawChannel::create(Config::new(&options.live_dir, "app")).unwrap();
+    for i in 0..8u64 {
+        channel.writer().write(format!("0:{i}").as_bytes()).unwrap();
+        Collector::open(options.clone()).unwrap().drain(&Control::new()).unwrap();
+    }
+    let names = ArchiveName::list(&options.archive_dir()).unwrap();
+    assert!(names.len() <= 4, "{names:?}");
+    let stones = read_all(dir.path()).1.into_iter().filter(|e| matches!(e, Entry::Tombstone(_)));
+    assert!(stones.count() > 0);
+}
+
+#[test]
+fn what_is_no_channel_is_left_alone_and_the_rest_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::new(dir.path());
+    let channel = RawChannel::create(Config::new(&options.live_dir, "app")).unwrap();
+    write(&channel, 1, 10);
+    let live = &options.live_dir;
+    std::fs::write(live.join("text.relay"), "no channel").unwrap();
+    std::fs::write(live.join("empty.relay"), "").unwrap();
+    std::os::unix::fs::symlink("text.relay", live.join("link.relay")).unwrap();
+    std::fs::create_dir(live.join("dir.relay")).unwrap();
+    let fifo = live.join("fifo.relay");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
+    let copy = live.join("other-name.relay");
+    std::fs::copy(live.join(channel.file_name()), &copy).unwrap();
+    Collector::open(options.clone()).unwrap().drain(&Control::new()).unwrap();
+    let (streams, entries) = read_all(dir.path());
+    check(&streams, 1, 10);
+    let refused = entries.iter().filter(|entry| matches!(entry, Entry::Quarantine(_))).count();
+    assert_eq!(refused, 6, "{entries:?}");
+    assert_eq!(std::fs::read_dir(live).unwrap().count(), 6 + 1 + 1, "nothing is deleted");
+}
+
+#[test]
+fn a_second_collector_is_told_who_has_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = relay_collect::spawn(Options::new(dir.path())).unwrap();
+    let error = Collector::open(Options::new(dir.path())).unwrap_err().to_string();
+    assert!(error.contains(&std::process::id().to_string()), "{error}");
+    first.stop().unwrap();
+    Collector::open(Options::new(dir.path())).unwrap();
+}
+
+#[test]
+fn a_quiet_channel_appears_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::new(dir.path());
+    let spawned = relay_collect::spawn(options.clone()).unwrap();
+    let channel = RawChannel::create(Config::new(&options.live_dir, "quiet")).unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    channel.writer().write(b"0:0").unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    check(&read_all(dir.path()).0, 1, 1);
+    spawned.stop().unwrap();
+}

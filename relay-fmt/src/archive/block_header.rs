@@ -1,0 +1,186 @@
+//! The frame in front of a block's body.
+
+use crate::block::zstd_frame;
+use crate::block::{EncodedBlock, Error, Facts, Filter, Sections, Target, meta};
+use crate::bytes::{Cursor, put_prefixed, put_varint, unzigzag, zigzag};
+
+type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Lists longer than this are compressed, in bytes.
+const COMPRESS_FROM: usize = 1 << 10;
+/// Flag: the lists are a zstd frame.
+const COMPRESSED: u8 = 1;
+
+/// What stands in front of a block's body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockHeader {
+    /// The block's number in its archive, from 0.
+    pub sequence: u64,
+    /// How the rows lie in it, as a number that may be unknown.
+    pub kind: u8,
+    /// The checksum of the block header before it, or of the file header: a chain.
+    pub previous_crc: u32,
+    /// The checksum of the body.
+    pub body_crc: u32,
+    /// Bytes of the body.
+    pub body_len: u64,
+    /// The frames of the body.
+    pub sections: Sections,
+    /// What the block's text can contain.
+    pub filter: Filter,
+    /// What is known about the rows.
+    pub facts: Facts,
+}
+
+/// A block header and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockEntry {
+    /// Where the header's frame begins, in bytes from the start of the file.
+    pub offset: u64,
+    /// Bytes of that frame; the body follows.
+    pub header_len: u64,
+    /// The checksum of the header.
+    pub crc: u32,
+    /// The header.
+    pub header: BlockHeader,
+    /// The header as it stands in the file, for the directory.
+    pub(crate) content: Box<[u8]>,
+}
+
+impl BlockEntry {
+    /// Where the body begins, in bytes from the start of the file.
+    #[must_use]
+    pub const fn body_offset(&self) -> u64 {
+        self.offset.saturating_add(self.header_len)
+    }
+
+    /// One past the last byte of the body.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.body_offset().saturating_add(self.header.body_len)
+    }
+}
+
+impl BlockHeader {
+    /// The header of a block that is the `sequence`th and follows the header `previous_crc`.
+    pub(crate) fn of(block: &EncodedBlock, sequence: u64, previous_crc: u32) -> Self {
+        Self {
+            sequence,
+            kind: block.kind as u8,
+            previous_crc,
+            body_crc: crc32fast::hash(&block.body),
+            body_len: block.body.len() as u64,
+            sections: block.sections.clone(),
+            filter: block.filter.clone(),
+            facts: block.facts.clone(),
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        let (lists, facts) = (lists(&self.facts), &self.facts);
+        let compress = lists.len() > COMPRESS_FROM;
+        let mut out = vec![if compress { COMPRESSED } else { 0 }, self.kind];
+        out.extend_from_slice(&self.previous_crc.to_le_bytes());
+        out.extend_from_slice(&self.body_crc.to_le_bytes());
+        for number in [self.sequence, self.body_len, facts.rows, facts.raw_bytes] {
+            put_varint(&mut out, number);
+        }
+        put_varint(&mut out, zigzag(facts.min_order_ns));
+        let range = facts.max_order_ns.wrapping_sub(facts.min_order_ns);
+        put_varint(&mut out, range.cast_unsigned());
+        out.push(facts.level_mask);
+        put_varint(&mut out, self.sections.0.len() as u64);
+        for len in &self.sections.0 {
+            put_varint(&mut out, u64::from(*len));
+        }
+        out.push(self.filter.kind);
+        put_prefixed(&mut out, &self.filter.bytes);
+        if compress {
+            let mut frame = Vec::new();
+            zstd_frame::compress(&lists, 3, &mut frame)?;
+            put_prefixed(&mut out, &frame);
+        } else {
+            put_prefixed(&mut out, &lists);
+        }
+        Ok(out)
+    }
+
+    /// Reads a header. What its lists take in memory is taken from `budget`, in bytes.
+    pub(crate) fn decode(content: &[u8], budget: &mut u64) -> Result<Self> {
+        let mut input = Cursor::new(content);
+        let (flags, kind) = (input.u8()?, input.u8()?);
+        let (previous_crc, body_crc) = (input.u32()?, input.u32()?);
+        let (sequence, body_len) = (input.varint()?, input.varint()?);
+        let (rows, raw_bytes) = (input.varint()?, input.varint()?);
+        let min_order_ns = unzigzag(input.varint()?);
+        let max_order_ns = min_order_ns.wrapping_add(input.varint()?.cast_signed());
+        let level_mask = input.u8()?;
+        let mut sections = Sections::default();
+        for _ in 0..meta::count(&mut input, 1)? {
+            sections.0.push(meta::narrow(input.varint()?)?);
+        }
+        let filter = Filter { kind: input.u8()?, bytes: input.prefixed()?.to_vec() };
+        let stored = input.prefixed()?;
+        let lists = if flags & COMPRESSED != 0 {
+            &zstd_frame::take(&mut Cursor::new(stored), *budget)?
+        } else {
+            stored
+        };
+        charge(budget, lists.len() as u64)?;
+        let facts =
+            Facts { rows, raw_bytes, min_order_ns, max_order_ns, level_mask, ..take_lists(lists)? };
+        // Long thread names are stored once and copied for each run.
+        charge(budget, facts.runs.iter().map(|run| run.thread.len() as u64).sum())?;
+        Ok(Self { sequence, kind, previous_crc, body_crc, body_len, sections, filter, facts })
+    }
+}
+
+fn charge(budget: &mut u64, bytes: u64) -> Result<()> {
+    let too_large =
+        Error::TooLarge { what: "the lists of the block headers", bytes, most: *budget };
+    *budget = budget.checked_sub(bytes).ok_or(too_large)?;
+    Ok(())
+}
+
+fn lists(facts: &Facts) -> Vec<u8> {
+    let mut out = Vec::new();
+    meta::put_sources(&mut out, &facts.sources);
+    meta::put_runs(&mut out, &facts.runs);
+    put_varint(&mut out, facts.targets.len() as u64);
+    for target in &facts.targets {
+        out.push(target.level_mask);
+        put_prefixed(&mut out, target.name.as_bytes());
+    }
+    put_varint(&mut out, facts.digests.len() as u64);
+    for digest in &facts.digests {
+        out.extend_from_slice(&digest.to_le_bytes());
+    }
+    out
+}
+
+fn take_lists(bytes: &[u8]) -> Result<Facts> {
+    let mut input = Cursor::new(bytes);
+    let sources = meta::take_sources(&mut input)?;
+    let runs = meta::take_runs(&mut input)?;
+    let mut targets = Vec::new();
+    for _ in 0..meta::count(&mut input, 2)? {
+        let level_mask = input.u8()?;
+        targets.push(Target { name: input.text()?.to_owned(), level_mask });
+    }
+    let count = meta::count(&mut input, 8)?;
+    let digests: Result<Vec<u64>, crate::Error> = (0..count).map(|_| input.u64()).collect();
+    if runs.iter().any(|run| run.source as usize >= sources.len()) {
+        return Err(crate::Error::new("a run names a source that is not there").into());
+    }
+    Ok(Facts {
+        rows: 0,
+        raw_bytes: 0,
+        min_order_ns: 0,
+        max_order_ns: 0,
+        level_mask: 0,
+        sources,
+        runs,
+        targets,
+        digests: digests?,
+    })
+}

@@ -1,0 +1,204 @@
+//! Gathers rows until a block is worth its while.
+
+use super::columns::{Encoder, Precision};
+use super::{BlockKind, Error, Facts, Filter, RowBuffer, Sections, encode, facts};
+use crate::callsite::Callsite;
+use crate::record::Kind;
+use crate::rows::{ChannelId, Run, Source, Span};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How a block is encoded.
+///
+/// | option | default |
+/// |---|---|
+/// | `kind` | [`BlockKind::Columns`] |
+/// | `level` | 3 |
+/// | `precision` | [`Precision::Nanos`] |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockOptions {
+    /// How the rows lie in the block.
+    pub kind: BlockKind,
+    /// The zstd level.
+    pub level: i32,
+    /// How exactly times are kept.
+    pub precision: Precision,
+}
+
+impl Default for BlockOptions {
+    fn default() -> Self {
+        Self { kind: BlockKind::Columns, level: 3, precision: Precision::Nanos }
+    }
+}
+
+/// A block, ready for [`ArchiveWriter::block`](crate::archive::ArchiveWriter::block).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedBlock {
+    /// How the rows lie in it.
+    pub kind: BlockKind,
+    /// What can be known about it without decompressing it.
+    pub facts: Facts,
+    /// The lengths of the frames in `body`.
+    pub sections: Sections,
+    /// What its text can contain: none, until somebody who knows how rows are shown puts one here
+    /// ([`super::FilterBuilder`]).
+    pub filter: Filter,
+    /// The compressed rows.
+    pub body: Vec<u8>,
+}
+
+/// Takes rows and what they refer to, each thing once, and gives a block.
+///
+/// Rows are pushed in the order they sort in, see [`RowBuffer`].
+#[derive(Debug, Default)]
+pub struct BlockBuilder {
+    rows: RowBuffer,
+    sources: HashMap<ChannelId, u32>,
+    spans: HashMap<(u32, u64), u32>,
+    callsites: HashMap<Arc<Callsite>, u32>,
+    encoder: Option<((i32, Precision), Box<Encoder>)>,
+    /// By address. The callsite is kept alive, so that no other one can get its address.
+    addresses: HashMap<usize, (u32, Arc<Callsite>)>,
+}
+
+fn index(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+impl BlockBuilder {
+    /// An empty builder.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The index of a source in this block; what it says of its first mention stays.
+    pub fn source(&mut self, source: &Source) -> u32 {
+        let sources = &mut self.rows.sources;
+        *self.sources.entry(source.id).or_insert_with(|| {
+            sources.push(source.clone());
+            index(sources.len() - 1)
+        })
+    }
+
+    /// Adds a run, whose `source` is an index that [`BlockBuilder::source`] gave; returns its index.
+    pub fn run(&mut self, run: Run) -> u32 {
+        debug_assert!((run.source as usize) < self.rows.sources.len(), "a run of no source");
+        self.rows.runs.push(run);
+        index(self.rows.runs.len() - 1)
+    }
+
+    /// A run that was added, to be made longer.
+    pub fn run_mut(&mut self, run: u32) -> Option<&mut Run> {
+        self.rows.runs.get_mut(run as usize)
+    }
+
+    /// The index of a callsite in this block.
+    pub fn callsite(&mut self, callsite: &Arc<Callsite>) -> u32 {
+        let address = Arc::as_ptr(callsite).addr();
+        if let Some((known, _)) = self.addresses.get(&address) {
+            return *known;
+        }
+        let callsites = &mut self.rows.callsites;
+        let known = *self.callsites.entry(Arc::clone(callsite)).or_insert_with(|| {
+            callsites.push(Arc::clone(callsite));
+            index(callsites.len() - 1)
+        });
+        self.addresses.insert(address, (known, Arc::clone(callsite)));
+        known
+    }
+
+    /// Adds a span, whose `source` is an index that [`BlockBuilder::source`] gave. A span that is
+    /// there is replaced: the later description has the values that were recorded later.
+    pub fn span(&mut self, span: Span) -> u32 {
+        let spans = &mut self.rows.spans;
+        let next = index(spans.len());
+        let known = *self.spans.entry((span.source, span.id)).or_insert(next);
+        match spans.get_mut(known as usize) {
+            Some(there) => *there = span,
+            None => spans.push(span),
+        }
+        known
+    }
+
+    /// Adds a row. `run` and `callsite` are indexes that the builder gave.
+    pub fn push(
+        &mut self,
+        run: u32,
+        kind: Kind,
+        callsite: Option<u32>,
+        span: u64,
+        time_ns: i64,
+        payload: &[u8],
+    ) {
+        let callsite = callsite.map_or(0, |callsite| callsite.saturating_add(1));
+        self.rows.push(run, kind, callsite, span, time_ns, payload);
+    }
+
+    /// What the rows took in their channels so far, in bytes: payloads and a header each.
+    #[must_use]
+    pub fn raw_bytes(&self) -> u64 {
+        facts::raw_bytes(&self.rows)
+    }
+
+    /// What has been gathered.
+    #[must_use]
+    pub const fn rows(&self) -> &RowBuffer {
+        &self.rows
+    }
+
+    /// Whether nothing has been gathered, not even a run without rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.rows.runs.is_empty()
+    }
+
+    /// Encodes what has been gathered and begins anew, in the same memory.
+    ///
+    /// # Errors
+    /// As [`encode`]; what has been gathered stays.
+    pub fn finish(&mut self, options: &BlockOptions) -> Result<EncodedBlock, Error> {
+        let mut body = Vec::new();
+        if options.precision == Precision::Micros {
+            self.cut_times();
+        }
+        let sections = match options.kind {
+            BlockKind::Columns => self.columns(options, &mut body)?,
+            kind @ BlockKind::Rows => encode(&self.rows, kind, options.level, &mut body)?,
+        };
+        let facts = Facts::of(&self.rows);
+        self.clear();
+        Ok(EncodedBlock { kind: options.kind, facts, sections, filter: Filter::default(), body })
+    }
+
+    /// Columns, with an encoder that keeps its memory from block to block.
+    fn columns(&mut self, options: &BlockOptions, body: &mut Vec<u8>) -> Result<Sections, Error> {
+        let wanted = (options.level, options.precision);
+        let mut encoder = match self.encoder.take() {
+            Some((made, encoder)) if made == wanted => encoder,
+            _ => Box::new(Encoder::new(options.level)?.precision(options.precision)),
+        };
+        let encoded = encoder.encode(&self.rows, body);
+        self.encoder = Some((wanted, encoder));
+        encoded?;
+        let mut sections = Sections::default();
+        sections.push(body.len())?;
+        Ok(sections)
+    }
+
+    /// Cuts times to microseconds before anything is derived from them.
+    fn cut_times(&mut self) {
+        let cut = |time: &mut i64| *time = time.saturating_sub(time.rem_euclid(1_000));
+        self.rows.time_ns.iter_mut().for_each(cut);
+        self.rows.runs.iter_mut().for_each(|run| cut(&mut run.floor_ns));
+    }
+
+    /// Forgets what has been gathered and keeps the memory.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.sources.clear();
+        self.spans.clear();
+        self.callsites.clear();
+        self.addresses.clear();
+    }
+}

@@ -1,0 +1,142 @@
+//! The zstd frames of a body.
+//!
+//! A body is four zstd frames, one after the other, each with its content size and a checksum, so
+//! that any zstd tool can check them. Few frames, because what columns share between them is found
+//! only within a frame; not one, because a search needs only some of them.
+
+use crate::bytes::{Error, Result};
+use zstd::zstd_safe;
+use zstd_safe::{CParameter, DParameter};
+
+/// The largest content of a frame, in bytes.
+pub(super) const MAX_FRAME: usize = 256 << 20;
+
+/// What the frames of a body hold, uncompressed, in the order in which they lie in the body.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Streams {
+    /// Sources, callsites, classes of rows, and which row is of which class.
+    pub(super) meta: Vec<u8>,
+    /// Strings and dictionaries.
+    pub(super) text: Vec<u8>,
+    /// Numbers.
+    pub(super) number: Vec<u8>,
+    /// Times, runs, spans.
+    pub(super) order: Vec<u8>,
+}
+
+/// How many frames there are.
+pub(super) const FRAMES: usize = 4;
+
+/// Which frame of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Frame {
+    /// See [`Streams::meta`].
+    Meta = 0,
+    /// See [`Streams::text`].
+    Text = 1,
+    /// See [`Streams::number`].
+    Number = 2,
+    /// See [`Streams::order`].
+    Order = 3,
+}
+
+impl Streams {
+    /// Empties the streams and keeps their memory.
+    pub(super) fn clear(&mut self) {
+        let streams = [
+            &mut self.meta,
+            &mut self.text,
+            &mut self.number,
+            &mut self.order,
+        ];
+        streams.into_iter().for_each(Vec::clear);
+    }
+
+    /// Compresses the streams and appends the frames; gives the compressed sizes.
+    ///
+    /// # Errors
+    /// When a stream is larger than [`MAX_FRAME`] or zstd fails.
+    pub(super) fn pack(
+        &self,
+        context: &mut zstd_safe::CCtx<'static>,
+        level: i32,
+        out: &mut Vec<u8>,
+    ) -> Result<[usize; FRAMES]> {
+        let failed = |_| Error::new("zstd could not compress");
+        for parameter in [
+            CParameter::CompressionLevel(level),
+            CParameter::ContentSizeFlag(true),
+            CParameter::ChecksumFlag(true),
+        ] {
+            context.set_parameter(parameter).map_err(failed)?;
+        }
+        let mut sizes = [0; FRAMES];
+        let streams = [&self.meta, &self.text, &self.number, &self.order];
+        for (stream, size) in streams.into_iter().zip(&mut sizes) {
+            if stream.len() > MAX_FRAME {
+                return Err(Error::new("a block is too large"));
+            }
+            let before = out.len();
+            out.reserve(zstd_safe::compress_bound(stream.len()));
+            // A fresh buffer: zstd appends to a vector only through a cursor.
+            let mut tail = std::io::Cursor::new(&mut *out);
+            tail.set_position(before as u64);
+            context.compress2(&mut tail, stream).map_err(failed)?;
+            *size = out.len() - before;
+        }
+        Ok(sizes)
+    }
+}
+
+/// The compressed frames of a body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packed<'a> {
+    frames: [&'a [u8]; FRAMES],
+}
+
+impl<'a> Packed<'a> {
+    /// Finds the frames of a body.
+    ///
+    /// # Errors
+    /// When there are not exactly as many as there must be.
+    pub(super) fn split(body: &'a [u8]) -> Result<Self> {
+        let mut frames: [&[u8]; FRAMES] = [&[]; FRAMES];
+        let mut rest = body;
+        for frame in &mut frames {
+            let len = zstd_safe::find_frame_compressed_size(rest)
+                .map_err(|_| Error::new("a frame of a block is cut short"))?;
+            let split = rest.split_at_checked(len);
+            let (head, tail) = split.ok_or(Error::new("a frame reaches past its block"))?;
+            (*frame, rest) = (head, tail);
+        }
+        if !rest.is_empty() {
+            return Err(Error::new("a block has something left over"));
+        }
+        Ok(Self { frames })
+    }
+
+    /// Decompresses a frame.
+    ///
+    /// # Errors
+    /// When it is damaged, does not say its size, or is larger than [`MAX_FRAME`].
+    pub(super) fn unpack(&self, which: Frame) -> Result<Vec<u8>> {
+        let frame = self.frames.get(which as usize).copied().unwrap_or_default();
+        let size = match zstd_safe::get_frame_content_size(frame) {
+            Ok(Some(size)) => usize::try_from(size).ok().filter(|n| *n <= MAX_FRAME),
+            _ => None,
+        };
+        let size = size.ok_or(Error::new("a frame is too large or says no size"))?;
+        let mut context = zstd_safe::DCtx::try_create().ok_or(Error::new("no memory for zstd"))?;
+        context
+            .set_parameter(DParameter::WindowLogMax(28))
+            .map_err(|_| Error::new("zstd refused its settings"))?;
+        let mut out = Vec::with_capacity(size);
+        let got = context
+            .decompress(&mut out, frame)
+            .map_err(|_| Error::new("a frame of a block is damaged"))?;
+        if got != size {
+            return Err(Error::new("a frame is shorter than it says"));
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,45 @@
+//! Blocks as columns: what repeats from row to row is stored once, what varies lies with its like.
+//!
+//! Encoding goes through the files in this order:
+//!
+//! 1. [`scan`](self): each row becomes a *class* and values. [`shape`] takes typed values apart,
+//!    [`split`] takes formatted text apart; [`classes`] numbers what they find by its [`program`].
+//! 2. Values go to columns in arrival order ([`classes`] says which).
+//! 3. [`ints`], [`floats`] and [`strings`] write each column in the way that suits its values.
+//! 4. [`tables`] writes sources, runs, callsites and spans; [`frames`] compresses.
+//!
+//! Decoding goes backwards and follows each class's program to put the payloads together. What
+//! decodes is exactly what was encoded, also where payloads are not what their callsites say: those
+//! are columns of whole strings. The byte tables are in `docs/format/columns.md`.
+
+mod classes;
+mod decode;
+mod encode;
+mod estimate;
+mod floats;
+mod frames;
+mod hash;
+mod ints;
+mod layout;
+mod program;
+mod recent;
+mod scan;
+mod search;
+mod shape;
+mod split;
+mod stamp;
+mod strings;
+mod tables;
+mod template;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use decode::decode;
+pub use encode::{Encoder, Precision, Summary, encode};
+pub use search::contains;
+
+/// The most rows of a block.
+pub const MAX_ROWS: usize = 1 << 22;
+/// The most bytes of payload of a block.
+pub const MAX_PAYLOAD: usize = 128 << 20;

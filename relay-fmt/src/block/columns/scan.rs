@@ -1,0 +1,181 @@
+//! The first pass over rows: a class for each, and its values.
+
+use super::MAX_PAYLOAD;
+use super::classes::Classes;
+use super::ints::MAX_VALUES;
+use super::shape::{Shaper, follow};
+use super::split::Split;
+use super::words::{Outcome, Words};
+use crate::block::RowBuffer;
+use crate::callsite::Callsite;
+use crate::record::Kind;
+use std::sync::Arc;
+
+/// Kinds are numbers below this.
+const KINDS: usize = 16;
+/// When so many values are there, the rows that follow are stored whole.
+const ENOUGH_VALUES: usize = MAX_VALUES / 2;
+/// A class number that is none.
+const NO_CLASS: u32 = u32::MAX;
+
+/// How many rows were taken apart, and how many of them were like no row before.
+#[derive(Debug, Clone, Copy, Default)]
+struct Success {
+    rows: u32,
+    failed: u32,
+}
+
+impl Success {
+    /// Whether taking apart costs time and gains nothing, as for random text.
+    fn is_poor(&self) -> bool {
+        self.rows >= 1024 && self.failed > self.rows / 2
+    }
+}
+
+/// Classes and values of the rows, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// For each row, its class.
+    pub(super) class: Vec<u32>,
+    /// The values of all rows, one row's after the other's.
+    pub(super) split: Split,
+    /// The classes.
+    pub(super) classes: Classes,
+    /// For each callsite and kind, the class of the last row, if its program can be followed.
+    last: Vec<u32>,
+    /// For each callsite and kind, whether its rows resemble each other.
+    success: Vec<Success>,
+    words: Words,
+}
+
+impl Scan {
+    /// Scans all rows. The buffer's vectors have been checked to agree.
+    pub(super) fn run(&mut self, rows: &RowBuffer) {
+        debug_assert!(rows.payload.len() <= MAX_PAYLOAD, "payloads were checked");
+        self.class.clear();
+        self.split.values.clear();
+        self.classes.clear();
+        self.words.clear();
+        self.last.clear();
+        self.last
+            .resize((rows.callsites.len() + 1) * KINDS, NO_CLASS);
+        self.success.clear();
+        self.success.resize(self.last.len(), Success::default());
+        let mut start = 0;
+        let all = rows.kind.iter().zip(&rows.callsite).zip(&rows.end);
+        for ((kind, callsite), end) in all {
+            let payload = rows.payload.get(start..*end).unwrap_or_default();
+            start = *end;
+            let class = self.row(&rows.callsites, *kind, *callsite, payload, *end);
+            if let Some(class) = self.classes.list.get_mut(class as usize) {
+                class.rows += 1;
+            }
+            self.class.push(class);
+        }
+        self.classes.assign();
+    }
+
+    #[inline]
+    fn row(
+        &mut self,
+        callsites: &[Arc<Callsite>],
+        kind: Kind,
+        callsite: u32,
+        payload: &[u8],
+        end: usize,
+    ) -> u32 {
+        let at = callsite as usize * KINDS + kind as usize;
+        let last = self.last.get(at).copied().unwrap_or(NO_CLASS);
+        let full = self.split.values.len() > ENOUGH_VALUES;
+        if let Some(class) = self.classes.list.get(last as usize).filter(|_| !full) {
+            let program = self.classes.program(class);
+            if follow(&class.ops, program, payload, end, &mut self.split.values) {
+                return last;
+            }
+        }
+        let described = (callsite as usize)
+            .checked_sub(1)
+            .and_then(|c| callsites.get(c));
+        let described = described.map(|c| &**c);
+        let hopeless = self.success.get(at).is_some_and(Success::is_poor);
+        for split_text in [true, false] {
+            if full || (split_text && hopeless) {
+                continue;
+            }
+            let (first, classes) = (self.split.values.len(), self.classes.list.len());
+            self.clear_key();
+            let shaped = self.shape(kind, described, payload, end, split_text);
+            let class = shaped.and_then(|()| self.intern(kind, callsite));
+            if let Some(success) = self.success.get_mut(at).filter(|_| split_text) {
+                success.rows += 1;
+                success.failed += u32::from(class.is_none() || classes < self.classes.list.len());
+            }
+            if let Some(class) = class {
+                self.remember(at, class);
+                return class;
+            }
+            self.split.values.truncate(first);
+        }
+        self.clear_key();
+        Shaper::new(payload, end, &mut self.split).rest();
+        let class = self.classes.intern(kind, callsite, &self.split.key);
+        class.unwrap_or_default()
+    }
+
+    fn clear_key(&mut self) {
+        self.split.key.clear();
+        self.split.segments.clear();
+    }
+
+    /// The class of the key at hand, or of what it becomes when words in it are values.
+    #[inline]
+    fn intern(&mut self, kind: Kind, callsite: u32) -> Option<u32> {
+        let known = self.classes.find(kind, callsite, &self.split.key);
+        if known.is_some() {
+            return known;
+        }
+        if self.split.segments.is_empty() {
+            return self.classes.intern(kind, callsite, &self.split.key);
+        }
+        let seed = u64::from(callsite) << 8 | kind as u64;
+        let outcome = self.words.find(seed, &mut self.split);
+        if let Outcome::Known(class) = outcome {
+            return Some(class);
+        }
+        let class = self.classes.intern(kind, callsite, &self.split.key)?;
+        self.words.learn(outcome, &self.split.key, class);
+        Some(class)
+    }
+
+    /// Puts the payload's program into the key and its values behind the others.
+    fn shape(
+        &mut self,
+        kind: Kind,
+        callsite: Option<&Callsite>,
+        payload: &[u8],
+        end: usize,
+        split_text: bool,
+    ) -> Option<()> {
+        let shaper = Shaper::new(payload, end, &mut self.split);
+        match (kind, callsite) {
+            (Kind::Fragment, _) => None,
+            (_, Some(callsite)) => shaper.values(kind, callsite, split_text),
+            (Kind::Raw, None) if split_text => shaper.bare_text(),
+            (Kind::Raw, None) => None,
+            (_, None) => shaper.words(),
+        }
+    }
+
+    /// The next row of this callsite and kind may look like this one.
+    fn remember(&mut self, at: usize, class: u32) {
+        use super::program::Op;
+        let list = &self.classes.list;
+        let text = |op: &Op| matches!(op, Op::Open | Op::Slot(_) | Op::Rest);
+        let typed = list
+            .get(class as usize)
+            .is_some_and(|c| !c.ops.iter().any(text) && !c.ops.is_empty());
+        if let Some(last) = self.last.get_mut(at) {
+            *last = if typed { class } else { NO_CLASS };
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Whether a block can contain some text, without putting its rows together.
+//!
+//! A needle in formatted text lies across constant text and values: `port 36890` is the constant
+//! `port ` and an integer that begins with 36890. Each class's template is matched with the needle,
+//! first with values that may be anything their kind can look like, which needs the meta frame only;
+//! where that leaves a chance, with the values that the columns hold.
+
+use super::decode::{self, Column};
+use super::frames::{Frame, Packed};
+use super::program::Op;
+use super::strings::{self, Text};
+use super::template::Slot;
+use crate::block::RowBuffer;
+use crate::bytes::{Cursor, Error, Result};
+use memchr::memmem;
+use std::collections::HashMap;
+
+/// Longer needles are looked for by their beginning.
+const MAX_NEEDLE: usize = 256;
+/// After so many steps the answer is that the block may contain the needle.
+const MAX_STEPS: usize = 4 << 20;
+
+/// Whether the block may contain the needle: `false` says that it does not.
+///
+/// Looks in formatted text (messages that came as text, raw channels) and in string values. It does
+/// not look across two values of a record that was not text, nor in what callsites say.
+///
+/// # Errors
+/// When the body is damaged.
+pub fn contains(body: &[u8], needle: &[u8]) -> Result<bool> {
+    let needle = needle.get(..MAX_NEEDLE).unwrap_or(needle);
+    let packed = Packed::split(body)?;
+    let meta = packed.unpack(Frame::Meta)?;
+    let mut input = Cursor::new(&meta);
+    super::tables::get_meta(&mut input, &mut RowBuffer::default())?;
+    let layout = decode::Layout::get(&mut input)?;
+    let mut patterns: Vec<Pattern<'_>> = Vec::new();
+    for class in &layout.classes {
+        Pattern::of_class(class, &mut patterns);
+    }
+    let mut search = Search::new(needle, None);
+    patterns.retain(|pattern| search.may_match(pattern));
+    if patterns.is_empty() {
+        return Ok(false);
+    }
+    let texts = packed.unpack(Frame::Text)?;
+    let numbers = packed.unpack(Frame::Number)?;
+    let text = Text::starting_at(&texts, layout.text_at);
+    let mut text = text.ok_or(Error::new("the frames of a block do not belong together"))?;
+    let columns = decode::get_columns(&layout.shapes, &numbers, &mut text)?;
+    let mut search = Search::new(needle, Some((&columns, &texts)));
+    Ok(patterns.iter().any(|pattern| search.may_match(pattern)))
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, Copy)]
+enum Piece<'a> {
+    Constant(&'a [u8]),
+    /// A value, and its column.
+    Value(Slot, u32),
+}
+
+/// What the texts of a class look like.
+#[derive(Debug, Default)]
+struct Pattern<'a> {
+    pieces: Vec<Piece<'a>>,
+}
+
+impl<'a> Pattern<'a> {
+    /// Appends the text of a class as one pattern and each string value as another.
+    fn of_class(class: &'a decode::Class<'_>, patterns: &mut Vec<Self>) {
+        let mut text = Self::default();
+        let mut columns = class.columns.iter();
+        let bare = !class.ops.contains(&Op::Open);
+        let is_text = class
+            .ops
+            .iter()
+            .any(|op| matches!(op, Op::Slot(_) | Op::Open));
+        let mut open = bare && is_text || class.program.first() == Some(&super::program::BARE_TEXT);
+        for op in &class.ops {
+            let column = columns.as_slice().first().copied().unwrap_or_default();
+            columns.by_ref().take(op.columns().len()).for_each(drop);
+            match op {
+                Op::Open => open = true,
+                Op::Close => {
+                    open = false;
+                    patterns.push(std::mem::take(&mut text));
+                }
+                Op::Literal(reference) if open => {
+                    let constant = strings::slice(class.program, *reference);
+                    text.pieces.push(Piece::Constant(constant));
+                }
+                Op::Slot(slot) => text.pieces.push(Piece::Value(*slot, column)),
+                Op::Str | Op::Rest => patterns.push(Self {
+                    pieces: vec![Piece::Value(Slot::Str, column)],
+                }),
+                _ => {}
+            }
+        }
+        if open {
+            patterns.push(text);
+        }
+    }
+}
+
+/// The part of the needle that a value would have to show: from, to, and whether these are where the
+/// value begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Part {
+    from: usize,
+    to: usize,
+    begins: bool,
+    ends: bool,
+}
+
+struct Search<'a> {
+    needle: &'a [u8],
+    values: Option<(&'a [Column], &'a [u8])>,
+    known: HashMap<(u32, Part), bool>,
+    steps: usize,
+}
+
+impl<'a> Search<'a> {
+    fn new(needle: &'a [u8], values: Option<(&'a [Column], &'a [u8])>) -> Self {
+        Self {
+            needle,
+            values,
+            known: HashMap::new(),
+            steps: 0,
+        }
+    }
+
+    /// Whether some text of this pattern may contain the needle.
+    fn may_match(&mut self, pattern: &Pattern<'_>) -> bool {
+        let len = self.needle.len();
+        // Which needle positions the text up to here may have come to.
+        let mut reached = vec![false; len + 1];
+        for piece in &pattern.pieces {
+            self.steps += len + 1;
+            if self.steps > MAX_STEPS {
+                return true;
+            }
+            let mut next = vec![false; len + 1];
+            let done = match piece {
+                Piece::Constant(constant) => self.constant(constant, &reached, &mut next),
+                Piece::Value(slot, column) => self.value(*slot, *column, &reached, &mut next),
+            };
+            if done {
+                return true;
+            }
+            reached = next;
+        }
+        len == 0
+    }
+
+    fn constant(&mut self, constant: &[u8], reached: &[bool], next: &mut [bool]) -> bool {
+        if memmem::find(constant, self.needle).is_some() {
+            return true;
+        }
+        let mark = |at: usize, next: &mut [bool]| {
+            next.get_mut(at).into_iter().for_each(|n| *n = true);
+        };
+        // The needle begins within the constant and goes on after it.
+        for take in 1..=constant.len().min(self.needle.len().saturating_sub(1)) {
+            let tail = constant.get(constant.len() - take..).unwrap_or_default();
+            if self.needle.starts_with(tail) {
+                mark(take, next);
+            }
+        }
+        for (at, _) in reached.iter().enumerate().filter(|(_, r)| **r) {
+            let rest = self.needle.get(at..).unwrap_or_default();
+            if constant.starts_with(rest) {
+                return true;
+            }
+            if rest.starts_with(constant) {
+                mark(at + constant.len(), next);
+            }
+        }
+        false
+    }
+
+    fn value(&mut self, slot: Slot, column: u32, reached: &[bool], next: &mut [bool]) -> bool {
+        let len = self.needle.len();
+        let starts = reached.iter().enumerate().filter(|(_, r)| **r);
+        let starts = starts.map(|(at, _)| (at, true)).chain([(0, false)]);
+        for (from, begins) in starts {
+            for to in from..=len {
+                self.steps += 1;
+                if self.steps > MAX_STEPS {
+                    return true;
+                }
+                let part = self.needle.get(from..to).unwrap_or_default();
+                if !part.last().is_none_or(|b| may_show(slot, *b)) {
+                    break;
+                }
+                let ends = to < len;
+                let part = Part {
+                    from,
+                    to,
+                    begins,
+                    ends,
+                };
+                if !self.shows(slot, column, part) {
+                    continue;
+                }
+                if !ends {
+                    return true;
+                }
+                next.get_mut(to).into_iter().for_each(|n| *n = true);
+            }
+        }
+        false
+    }
+
+    /// Whether a value of the column shows this part of the needle.
+    fn shows(&mut self, slot: Slot, column: u32, part: Part) -> bool {
+        let wanted = self.needle.get(part.from..part.to).unwrap_or_default();
+        if slot == Slot::Decimal && part.begins && part.ends && !wanted.contains(&b'.') {
+            return false;
+        }
+        let Some((columns, texts)) = self.values else {
+            return true;
+        };
+        // The two columns of these need not lie side by side.
+        if wanted.is_empty() || matches!(slot, Slot::Decimal | Slot::Uuid) {
+            return true;
+        }
+        if let Some(known) = self.known.get(&(column, part)) {
+            return *known;
+        }
+        let values = columns.get(column as usize).map_or(&[][..], |c| &c.values);
+        self.steps += values.len() / 16;
+        let answer = match number(wanted) {
+            Some(n) if slot == Slot::Integer && part.begins && part.ends => values.contains(&n),
+            _ => any_shows(slot, values, texts, wanted, part),
+        };
+        self.known.insert((column, part), answer);
+        answer
+    }
+}
+
+fn any_shows(slot: Slot, values: &[u64], texts: &[u8], wanted: &[u8], part: Part) -> bool {
+    let finder = memmem::Finder::new(wanted);
+    let mut room = Vec::new();
+    let mut before = None;
+    values.iter().any(|value| {
+        if before.replace(*value) == Some(*value) {
+            return false;
+        }
+        let shown = if slot == Slot::Str {
+            strings::slice(texts, *value)
+        } else {
+            room.clear();
+            if slot.write(*value, 0, texts, &mut room).is_err() {
+                return true;
+            }
+            &room[..]
+        };
+        match (part.begins, part.ends) {
+            (true, true) => shown == wanted,
+            (true, false) => shown.starts_with(wanted),
+            (false, true) => shown.ends_with(wanted),
+            (false, false) => finder.find(shown).is_some(),
+        }
+    })
+}
+
+/// The number that an integer slot would hold to show exactly this.
+fn number(text: &[u8]) -> Option<u64> {
+    let n: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    Some(n as u64)
+}
+
+/// Whether values of this kind ever show this byte.
+fn may_show(slot: Slot, byte: u8) -> bool {
+    match slot {
+        Slot::Integer => byte.is_ascii_digit() || byte == b'-',
+        Slot::Padded(_) => byte.is_ascii_digit(),
+        Slot::Decimal => byte.is_ascii_digit() || matches!(byte, b'-' | b'.'),
+        Slot::Hex { .. } => byte.is_ascii_hexdigit(),
+        Slot::Ipv4 => byte.is_ascii_digit() || byte == b'.',
+        Slot::Stamp(_) => {
+            byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b':' | b'-' | b'/' | b'.' | b',')
+        }
+        Slot::Str => true,
+        Slot::Uuid => byte.is_ascii_hexdigit() || byte == b'-',
+    }
+}

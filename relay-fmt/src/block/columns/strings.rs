@@ -1,0 +1,228 @@
+//! Columns of strings.
+//!
+//! A string is a [`pack`]ed reference into some bytes: those of the rows when encoding, those of the
+//! text frame after decoding. A column begins, in the number frame, with a byte:
+//!
+//! | byte | what follows |
+//! |---|---|
+//! | 0 list | the strings |
+//! | 1 dictionary | count, the distinct strings, for each value its index (a column of integers) |
+//! | 2 constant | the string |
+//!
+//! Strings lie in the text frame. A second byte says how: 0, each ends with a line feed and holds
+//! none; 1, one after the other, their lengths being a column of integers in the number frame.
+
+use super::hash::{Found, Table, hash};
+use super::ints;
+use crate::bytes::{Cursor, Error, Result, put_varint};
+
+const LIST: u8 = 0;
+const DICTIONARY: u8 = 1;
+const CONSTANT: u8 = 2;
+
+/// A reference to `len` bytes from `start`.
+#[inline]
+pub(super) const fn pack(start: usize, len: usize) -> u64 {
+    (start as u64) << 32 | len as u64
+}
+
+/// Start and length of a reference.
+#[inline]
+pub(super) const fn unpack(reference: u64) -> (usize, usize) {
+    ((reference >> 32) as usize, reference as u32 as usize)
+}
+
+/// The bytes that a reference means; none when it reaches outside.
+#[inline]
+pub(super) fn slice(bytes: &[u8], reference: u64) -> &[u8] {
+    let (start, len) = unpack(reference);
+    bytes.get(start..start + len).unwrap_or_default()
+}
+
+/// Memory that encoding a column uses again for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    distinct: Vec<u64>,
+    indexes: Vec<u64>,
+    lengths: Vec<u64>,
+    table: Table,
+}
+
+/// Where a column of strings goes.
+#[derive(Debug)]
+pub(super) struct Sink<'a> {
+    /// The number frame.
+    pub(super) number: &'a mut Vec<u8>,
+    /// The text frame.
+    pub(super) text: &'a mut Vec<u8>,
+    /// For the columns of integers.
+    pub(super) ints: &'a mut ints::Scratch,
+}
+
+/// Appends a column of references into `bytes`.
+pub(super) fn put(sink: &mut Sink<'_>, bytes: &[u8], refs: &[u64], scratch: &mut Scratch) {
+    if refs.is_empty() {
+        return;
+    }
+    if !find_distinct(bytes, refs, scratch) {
+        sink.number.push(LIST);
+        return put_list(sink, bytes, refs, &mut scratch.lengths);
+    }
+    if scratch.distinct.len() == 1 {
+        sink.number.push(CONSTANT);
+        return put_list(sink, bytes, &scratch.distinct, &mut scratch.lengths);
+    }
+    sink.number.push(DICTIONARY);
+    put_varint(sink.number, scratch.distinct.len() as u64);
+    put_list(sink, bytes, &scratch.distinct, &mut scratch.lengths);
+    ints::put(sink.number, &scratch.indexes, sink.ints);
+}
+
+/// Fills the scratch's dictionary, and says whether strings repeat enough for one.
+fn find_distinct(bytes: &[u8], refs: &[u64], scratch: &mut Scratch) -> bool {
+    let (n, most) = (refs.len(), (refs.len() / 2).max(1));
+    scratch.distinct.clear();
+    scratch.indexes.clear();
+    scratch.table.reset(64);
+    for (row, reference) in refs.iter().enumerate() {
+        let (string, next) = (slice(bytes, *reference), scratch.distinct.len() as u32);
+        let distinct = &scratch.distinct;
+        let same = |i: u32| {
+            distinct
+                .get(i as usize)
+                .is_some_and(|r| slice(bytes, *r) == string)
+        };
+        let index = match scratch.table.find(hash(string), next, same) {
+            Found::Old(index) => index,
+            Found::New if scratch.distinct.len() < most => {
+                scratch.distinct.push(*reference);
+                next
+            }
+            _ => return false,
+        };
+        scratch.indexes.push(u64::from(index));
+        // Nothing has repeated for long: nothing will.
+        if row == 2048 && n > 8192 && scratch.distinct.len() > 1900 {
+            return false;
+        }
+    }
+    true
+}
+
+fn put_list(sink: &mut Sink<'_>, bytes: &[u8], refs: &[u64], lengths: &mut Vec<u64>) {
+    let start = sink.text.len();
+    let mut clean = true;
+    for reference in refs {
+        let string = slice(bytes, *reference);
+        clean &= memchr::memchr(b'\n', string).is_none();
+        sink.text.extend_from_slice(string);
+        sink.text.push(b'\n');
+    }
+    if clean {
+        return sink.number.push(0);
+    }
+    sink.number.push(1);
+    sink.text.truncate(start);
+    lengths.clear();
+    for reference in refs {
+        let string = slice(bytes, *reference);
+        lengths.push(string.len() as u64);
+        sink.text.extend_from_slice(string);
+    }
+    ints::put(sink.number, lengths, sink.ints);
+}
+
+/// The text frame while it is read, in order.
+#[derive(Debug)]
+pub(super) struct Text<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Text<'a> {
+    /// The whole frame.
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// The frame from a place on.
+    pub(super) const fn starting_at(bytes: &'a [u8], at: usize) -> Option<Self> {
+        if at > bytes.len() {
+            return None;
+        }
+        Some(Self { bytes, at })
+    }
+
+    /// How much has been read.
+    pub(super) const fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Whether all has been read.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    fn take(&mut self, len: usize) -> Result<u64> {
+        if len > self.bytes.len() - self.at {
+            return Err(Error::new("a string reaches past its frame"));
+        }
+        let reference = pack(self.at, len);
+        self.at += len;
+        Ok(reference)
+    }
+
+    fn line(&mut self) -> Result<u64> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let len = memchr::memchr(b'\n', rest).ok_or(Error::new("a string does not end"))?;
+        let reference = pack(self.at, len);
+        self.at += len + 1;
+        Ok(reference)
+    }
+}
+
+/// Reads a column of `n` strings, as references into the text frame.
+///
+/// # Errors
+/// When it is cut short or is not what [`put`] writes.
+pub(super) fn get(number: &mut Cursor<'_>, text: &mut Text<'_>, n: usize) -> Result<Vec<u64>> {
+    if n == 0 {
+        return Ok(Vec::new());
+    }
+    match number.u8()? {
+        LIST => get_list(number, text, n),
+        CONSTANT if n <= ints::MAX_VALUES => {
+            let one = get_list(number, text, 1)?;
+            Ok(one.into_iter().cycle().take(n).collect())
+        }
+        DICTIONARY => {
+            let count = number.varint_len()?;
+            if count > n {
+                return Err(Error::new("a dictionary is larger than its column"));
+            }
+            let distinct = get_list(number, text, count)?;
+            let mut values = ints::get(number, n)?;
+            for v in &mut values {
+                let found = usize::try_from(*v).ok().and_then(|i| distinct.get(i));
+                *v = *found.ok_or(Error::new("a dictionary has no such string"))?;
+            }
+            Ok(values)
+        }
+        _ => Err(Error::new("a column of strings is of an unknown kind")),
+    }
+}
+
+fn get_list(number: &mut Cursor<'_>, text: &mut Text<'_>, n: usize) -> Result<Vec<u64>> {
+    match number.u8()? {
+        0 if n <= text.bytes.len() - text.at => (0..n).map(|_| text.line()).collect(),
+        1 => {
+            let mut lengths = ints::get(number, n)?;
+            for v in &mut lengths {
+                let len = usize::try_from(*v).map_err(|_| Error::new("a string is too long"))?;
+                *v = text.take(len)?;
+            }
+            Ok(lengths)
+        }
+        _ => Err(Error::new("strings lie in an unknown way")),
+    }
+}

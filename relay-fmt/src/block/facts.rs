@@ -1,0 +1,131 @@
+//! What can be known about a block without decompressing it.
+
+use super::RowBuffer;
+use crate::callsite::{Callsite, Level};
+use crate::record::HEADER_LEN;
+use crate::rows::{Run, Source};
+use std::collections::BTreeMap;
+
+/// The bit of [`Facts::level_mask`] for rows that have no callsite and so no level.
+pub const NO_LEVEL: u8 = 1;
+
+/// A target, and the levels that rows of it have.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// Bit n is set when there are rows of level n.
+    pub level_mask: u8,
+}
+
+/// What a block header says about the rows of its block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// How many rows there are.
+    pub rows: u64,
+    /// What the rows took in their channels: payloads and a header each, in bytes.
+    pub raw_bytes: u64,
+    /// The smallest sort time; above `max_order_ns` when there are no rows.
+    pub min_order_ns: i64,
+    /// The largest sort time.
+    pub max_order_ns: i64,
+    /// Bit n is set when there are rows of level n; bit 0 ([`NO_LEVEL`]) when there are rows without.
+    pub level_mask: u8,
+    /// Whose channels.
+    pub sources: Vec<Source>,
+    /// The runs: where the rows come from.
+    pub runs: Vec<Run>,
+    /// The targets of the rows, by name.
+    pub targets: Vec<Target>,
+    /// The digests of the rows' callsites, sorted.
+    pub digests: Vec<u64>,
+}
+
+impl Facts {
+    /// The facts about these rows.
+    #[must_use]
+    pub fn of(rows: &RowBuffer) -> Self {
+        let mut used = vec![false; rows.callsites.len()];
+        let mut level_mask = 0u8;
+        for callsite in &rows.callsite {
+            match (*callsite as usize).checked_sub(1).and_then(|c| used.get_mut(c)) {
+                Some(used) => *used = true,
+                None => level_mask |= NO_LEVEL,
+            }
+        }
+        let mut targets = BTreeMap::<&str, u8>::new();
+        let mut digests = Vec::new();
+        for (callsite, _) in rows.callsites.iter().zip(used).filter(|(_, used)| *used) {
+            let bit = 1 << callsite.level as u8;
+            level_mask |= bit;
+            *targets.entry(&callsite.target).or_default() |= bit;
+            digests.push(digest(callsite.level, &callsite.target, &callsite.template));
+        }
+        digests.sort_unstable();
+        digests.dedup();
+        let target = |(name, level_mask): (&str, u8)| Target { name: name.to_owned(), level_mask };
+        let (min_order_ns, max_order_ns) =
+            rows.rows().fold((i64::MAX, i64::MIN), |(min, max), row| {
+                (min.min(row.order_ns), max.max(row.order_ns))
+            });
+        Self {
+            rows: rows.len() as u64,
+            raw_bytes: raw_bytes(rows),
+            min_order_ns,
+            max_order_ns,
+            level_mask,
+            sources: rows.sources.clone(),
+            runs: rows.runs.clone(),
+            targets: targets.into_iter().map(target).collect(),
+            digests,
+        }
+    }
+
+    /// Whether a row of this level or a more urgent one can be in the block.
+    #[must_use]
+    pub const fn has_level(&self, least: Level) -> bool {
+        // Bits 1 to `least`.
+        self.level_mask & ((2u8 << least as u8).wrapping_sub(2)) != 0
+    }
+
+    /// Whether rows of this callsite can be in the block.
+    #[must_use]
+    pub fn has_callsite(&self, callsite: &Callsite) -> bool {
+        let digest = digest(callsite.level, &callsite.target, &callsite.template);
+        self.digests.binary_search(&digest).is_ok()
+    }
+}
+
+/// What rows took in their channels, in bytes.
+pub(crate) fn raw_bytes(rows: &RowBuffer) -> u64 {
+    (rows.payload.len() + rows.len() * HEADER_LEN) as u64
+}
+
+/// The digest of a callsite's level, target and template: 64-bit FNV-1a over the level's number, the
+/// target, a byte 0xff, and the template. It is part of the format.
+#[must_use]
+pub fn digest(level: Level, target: &str, template: &str) -> u64 {
+    let bytes = [&[level as u8], target.as_bytes(), &[0xff], template.as_bytes()];
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.into_iter().flatten().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_never_changes() {
+        assert_ne!(digest(Level::Info, "ab", "c"), digest(Level::Info, "a", "bc"));
+        assert_eq!(digest(Level::Error, "", ""), 0x082f_c907_b4e9_a889);
+    }
+
+    #[test]
+    fn levels_are_asked_for_down_to_the_least_urgent() {
+        let mut facts = Facts::of(&RowBuffer::default());
+        assert!(!facts.has_level(Level::Trace));
+        facts.level_mask = NO_LEVEL | 1 << Level::Info as u8;
+        assert!(!facts.has_level(Level::Warn));
+        assert!(facts.has_level(Level::Info) && facts.has_level(Level::Trace));
+    }
+}

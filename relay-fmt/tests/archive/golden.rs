@@ -1,0 +1,50 @@
+//! Archives of every version of the format are read forever.
+//!
+//! `RELAY_BLESS=1 cargo test -p relay-fmt --features archive golden` writes the file of the current
+//! version anew. That is only for a format that has not been released.
+
+use super::sample::{Sample, header};
+use relay_fmt::archive::{Opened, open, read_block, read_control, verify};
+
+#[test]
+fn golden_v1() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/archive-v1.relay.zst");
+    let sample = Sample::new();
+    if std::env::var_os("RELAY_BLESS").is_some_and(|bless| bless == "1") {
+        std::fs::write(path, &sample.bytes).unwrap();
+    }
+    let file = &std::fs::read(path).unwrap()[..];
+    let Opened::Sealed(directory) = open(file).unwrap() else {
+        panic!("the archive is sealed");
+    };
+    assert_eq!(directory.header, header());
+    let rows: Vec<_> =
+        directory.blocks.iter().map(|block| read_block(file, block).unwrap()).collect();
+    assert!(rows.iter().eq(sample.pieces.iter().filter_map(|piece| piece.rows())));
+    let entries =
+        directory.controls.iter().map(|place| read_control(file, &directory, *place).unwrap());
+    assert!(entries.eq(sample.pieces.iter().filter_map(|piece| piece.entries().cloned())));
+    let report = verify(file).unwrap();
+    assert!(report.is_sound(), "{report:?}");
+}
+
+/// The numbers that the tables of `docs/format/archive.md` name.
+#[test]
+fn the_tables_hold() {
+    let sample = Sample::new();
+    let file = &sample.bytes[..];
+    assert_eq!(file[..4], [0x50, 0x2A, 0x4D, 0x18]);
+    let length = u32::from_le_bytes(file[4..8].try_into().unwrap()) as usize;
+    assert_eq!(length + 8, sample.ends[0]);
+    assert_eq!(file[8..24], header().uuid);
+    assert_eq!(file[32..40], *b"RELAYARC");
+    assert_eq!(file[40..42], [1, 0]);
+    assert_eq!(file[sample.ends[1]..][..4], [0x51, 0x2A, 0x4D, 0x18]);
+    assert_eq!(file[sample.ends[0]..][..4], [0x52, 0x2A, 0x4D, 0x18]);
+    let end = *sample.ends.last().unwrap();
+    assert_eq!(file[end..][..4], [0x53, 0x2A, 0x4D, 0x18]);
+    let trailer = &file[file.len() - 24..];
+    assert_eq!(u64::from_le_bytes(trailer[..8].try_into().unwrap()), end as u64);
+    assert_eq!(u64::from_le_bytes(trailer[8..16].try_into().unwrap()), (file.len() - end) as u64);
+    assert_eq!(trailer[16..], *b"RELAYEND");
+}

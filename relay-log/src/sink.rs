@@ -1,0 +1,153 @@
+//! Where records go: a relay's channels, routed by target; and which relay is the program's.
+
+use crate::callsite::StaticCallsite;
+use crate::channel::shelf::Leaked;
+use crate::channel::thread::{self, append};
+use crate::channel::{Channel, Payload, os};
+use crate::early;
+use crate::filter::FilterCell;
+use relay_fmt::callsite::Level;
+use relay_fmt::record::{Kind, put_inline};
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A relay's channels and filter, there for the life of the process.
+#[derive(Debug)]
+pub(crate) struct Relays {
+    /// Its number in this process, from 1 on.
+    pub(crate) number: u64,
+    pub(crate) filter: FilterCell,
+    /// Names and slots; the first is where everything goes that has no route.
+    pub(crate) channels: Vec<(String, usize)>,
+    /// Target prefixes and slots, the longest prefix first.
+    pub(crate) routes: Vec<(String, usize)>,
+}
+
+/// The relay that `log` and Relay's own macros write to.
+pub(crate) static ACTIVE: Leaked<Relays> = Leaked::new();
+/// The most verbose level that anything of the program's own passes; 0 for none.
+static MAX: AtomicU8 = AtomicU8::new(0);
+
+/// Sets the most verbose level for `log` and Relay's own macros.
+pub(crate) fn set_max(max: log::LevelFilter) {
+    MAX.store(max as u8, Relaxed);
+    log::set_max_level(max);
+}
+
+/// Whether the program's relay records this callsite now.
+#[inline]
+pub(crate) fn enabled(callsite: &StaticCallsite) -> bool {
+    callsite.level as u8 <= MAX.load(Relaxed) && filter().allows(callsite)
+}
+
+/// The filter of the program's relay, or of the records before it.
+#[inline]
+pub(crate) fn filter() -> &'static FilterCell {
+    match ACTIVE.get() {
+        Some(relay) => &relay.filter,
+        None => &early::FILTER,
+    }
+}
+
+/// Whether any target is let through at this level.
+pub(crate) fn level_enabled(level: Level) -> bool {
+    level as u8 <= MAX.load(Relaxed)
+}
+
+/// Writes an event of the program's. See [`Relays::event`].
+#[inline]
+pub(crate) fn event(callsite: &'static StaticCallsite, values: &[u8]) {
+    write(callsite, values.len(), |p| p.put(values));
+}
+
+/// As [`event`]; `fill` gets exactly `len` bytes, must fill them, and may be called more than once.
+#[inline]
+pub(crate) fn write(
+    callsite: &'static StaticCallsite,
+    len: usize,
+    fill: impl Fn(&mut Payload<'_>),
+) {
+    match ACTIVE.get() {
+        Some(relay) => relay.write(callsite, len, fill),
+        None => early::write(callsite, len, &fill),
+    }
+}
+
+fn collected(len: usize, fill: &dyn Fn(&mut Payload<'_>)) -> Vec<u8> {
+    let mut values = vec![0; len];
+    fill(&mut Payload::over(&mut values));
+    values
+}
+
+impl Relays {
+    /// The slot for a callsite.
+    #[inline]
+    pub(crate) fn slot(&self, callsite: &StaticCallsite) -> usize {
+        let known = callsite.route.load(Relaxed);
+        if known >> 8 == self.number {
+            return (known & 0xff) as usize;
+        }
+        self.remember_slot(callsite)
+    }
+
+    #[cold]
+    fn remember_slot(&self, callsite: &StaticCallsite) -> usize {
+        let slot = self.slot_of(callsite.target);
+        callsite.route.store(self.number << 8 | slot as u64, Relaxed);
+        slot
+    }
+
+    /// The slot for a target: of the longest prefix that ends where the target or a `::` does.
+    pub(crate) fn slot_of(&self, target: &str) -> usize {
+        let fits = |prefix: &str| {
+            target
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        };
+        let route = self.routes.iter().find(|(prefix, _)| fits(prefix)).map(|(_, slot)| *slot);
+        route.or_else(|| self.channels.first().map(|(_, slot)| *slot)).unwrap_or(0)
+    }
+
+    /// Writes an event: when this returns, it is in the channel.
+    #[inline]
+    pub(crate) fn write(
+        &self,
+        callsite: &StaticCallsite,
+        len: usize,
+        fill: impl Fn(&mut Payload<'_>),
+    ) {
+        let slot = self.slot(callsite);
+        match callsite.ensure_described(slot) {
+            Some(id) => {
+                append(slot, Kind::Event, id, len, fill);
+            }
+            None => inline(slot, &callsite.description(), &collected(len, &fill)),
+        }
+    }
+
+    /// Writes an event whose callsite is not described: the record brings the description.
+    pub(crate) fn write_inline(&self, target: &str, description: &[u8], values: &[u8]) {
+        inline(self.slot_of(target), description, values);
+    }
+}
+
+#[cold]
+pub(crate) fn inline(slot: usize, description: &[u8], values: &[u8]) {
+    let payload = inline_payload(description, values);
+    append(slot, Kind::InlineEvent, 0, payload.len(), |p| p.put(&payload));
+}
+
+pub(crate) fn inline_payload(description: &[u8], values: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(description.len() + values.len() + 5);
+    put_inline(&mut payload, description);
+    payload.extend_from_slice(values);
+    payload
+}
+
+/// This process's channel in a slot. A forked child gets its own here: its parent's is not mapped.
+pub(crate) fn own_channel(slot: usize) -> Option<&'static Channel> {
+    if os::epoch() == 0 {
+        thread::after_fork();
+    }
+    thread::channel(slot).filter(|channel| channel.epoch == os::epoch())
+}
