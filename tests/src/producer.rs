@@ -16,6 +16,8 @@ use std::sync::atomic::Ordering::SeqCst;
 pub const READY: usize = 0;
 /// Word of the shared page: how many threads have written all that they should.
 pub const DONE: usize = 1;
+/// Word of the shared page: with `gate=1` nothing is written before it is 1.
+pub const GATE: usize = 3;
 /// Word of the shared page: calls that returned [`WriteError::Discarded`].
 pub const DISCARDED: usize = 2;
 
@@ -159,6 +161,9 @@ pub fn main(args: &[String]) {
     let channel = RawChannel::create(options.config(&home.join("live"))).unwrap();
     after_birth(&options);
     shared.word(READY).store(1, SeqCst);
+    while options.number("gate", 0) == 1 && shared.word(GATE).load(SeqCst) == 0 {
+        std::thread::yield_now();
+    }
     let churn = options.number("churn", u64::MAX);
     std::thread::scope(|scope| {
         for thread in 0..threads {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 use relay_tests::drain::Drain;
-use relay_tests::producer::{DISCARDED, DONE, Producer};
+use relay_tests::producer::{DISCARDED, DONE, GATE, Producer};
 use relay_tests::report::{Outcome, skipped};
 use relay_tests::verdict::judge;
 use std::path::Path;
@@ -176,5 +176,48 @@ fn unlinked_under_load() {
     std::fs::remove_file(producer.live.join(&name)).unwrap();
     let outcome = collect(&mut producer, drain);
     outcome.print("the live file is unlinked, the collector has it open");
+    assert!(outcome.is_clean(), "{outcome:?}");
+}
+
+#[test]
+fn cut_short_by_somebody_else() {
+    for keeper in [0, 1] {
+        let home = tempfile::tempdir().unwrap();
+        let options =
+            format!("threads=2 count=20000 keeper={keeper} initial=262144 max=262144 gate=1");
+        let mut producer = start(home.path(), &options);
+        let name = producer.channel();
+        let file = std::fs::File::options().write(true).open(producer.live.join(&name)).unwrap();
+        // All that the header page is not: sub-buffers that nobody has leased yet.
+        file.set_len(4096 + 5000).unwrap();
+        let drain = Drain::open(&producer.live, &name);
+        producer.shared.word(GATE).store(1, SeqCst);
+        let outcome = collect(&mut producer, drain);
+        outcome.print("the live file is cut to two pages before it is used");
+        assert!(outcome.is_clean(), "{outcome:?}");
+    }
+}
+
+#[test]
+fn holes_punched_on_a_full_disk() {
+    let attack = "unused sub-buffers are punched out and the disk filled up";
+    let home = tempfile::tempdir().unwrap();
+    let options = "threads=2 count=20000 keeper=0 initial=524288 gate=1";
+    let Some(mut producer) = on_small_disk(home.path(), "1m", options) else {
+        skipped(attack, "mount namespaces are not allowed here");
+        return;
+    };
+    let name = producer.channel();
+    let file = std::fs::File::options().write(true).open(producer.live.join(&name)).unwrap();
+    let punch = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
+    rustix::fs::fallocate(&file, punch, 4096 + 4 * 4096, 1 << 20).unwrap();
+    let mut filler = std::fs::File::create(producer.live.join("filler")).unwrap();
+    while std::io::Write::write(&mut filler, &[0; 4096]).is_ok_and(|n| n > 0) {}
+    let drain = Drain::open(&producer.live, &name);
+    producer.shared.word(GATE).store(1, SeqCst);
+    let alive = settle(&mut producer);
+    let mut outcome = collect(&mut producer, drain);
+    outcome.crashes += u64::from(!alive);
+    outcome.print(attack);
     assert!(outcome.is_clean(), "{outcome:?}");
 }

@@ -46,6 +46,13 @@ impl GrowFile {
         rustix::fs::fstat(fd).is_ok_and(|s| (s.st_dev, s.st_ino) == (self.device, self.inode))
     }
 
+    /// How long the file is, if it can be asked cheaply.
+    pub(crate) fn len(&self) -> Option<u64> {
+        let stat = rustix::fs::fstat(&*self.fd).ok()?;
+        let own = (stat.st_dev, stat.st_ino) == (self.device, self.inode);
+        own.then_some(stat.st_size.max(0) as u64)
+    }
+
     /// Does something with the channel's file, and never with another.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&OwnedFd) -> Result<R, Errno>) -> Result<R, Errno> {
         if self.is_own(&self.fd) {

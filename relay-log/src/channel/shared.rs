@@ -288,7 +288,8 @@ impl Channel {
         if subs > self.cap.load(Relaxed) {
             self.set_cap(u64::from(subs) * size);
         }
-        while self.slots.allocated() < subs && self.grow_ahead() {}
+        let missing = subs.saturating_sub(self.slots.allocated());
+        let _ = (0..missing).take_while(|_| self.grow_ahead()).count();
         self.count(Counter::Resized, 1);
         self.handed_back();
     }
@@ -301,6 +302,11 @@ impl Channel {
     /// Whether what waits for the collector leaves room to grow.
     pub(crate) fn may_grow(&self) -> bool {
         self.slots.backlog() < self.cap.load(Relaxed)
+    }
+
+    /// Whether somebody who waits could have a sub-buffer now.
+    fn has_room(&self) -> bool {
+        self.may_grow() && self.slots.free_up_to(1) > 0
     }
 
     /// Bytes that are allocated now.
@@ -358,7 +364,12 @@ impl Channel {
     fn continue_parked(&self, need: u32) -> Option<Opened> {
         while let Some(owned) = self.slots.unpark() {
             let base = self.offset(owned.index);
-            let committed = low(self.map.u64(base + sub::COMMITTED).load(Acquire));
+            let committed = || self.map.u64(base + sub::COMMITTED).load(Acquire);
+            if !self.is_there(owned) || layout::generation(committed()) != owned.generation {
+                self.slots.vanished(owned);
+                continue;
+            }
+            let committed = low(committed());
             let opened = Opened { index: owned.index, generation: owned.generation, committed };
             if committed.saturating_add(need) <= self.room() {
                 self.set_state(opened.index, opened.generation, State::Owned);
@@ -371,9 +382,19 @@ impl Channel {
 
     fn acquire(&self, patience: Patience) -> Result<Owned, WriteError> {
         let mut waiting: Option<Waiting<'_>> = None;
+        let mut vanished = 0;
         loop {
             if let Some(owned) = self.try_acquire(patience) {
-                return Ok(owned);
+                if self.is_there(owned) {
+                    return Ok(owned);
+                }
+                self.slots.vanished(owned);
+                vanished += 1;
+                // Another one may be there, or this one can be had again. Where nothing helps (a
+                // file system that allocates and does not mean it), it is a full disk.
+                if vanished <= self.slots.high() {
+                    continue;
+                }
             }
             if patience == Patience::Policy {
                 match self.config.on_full {
@@ -389,6 +410,17 @@ impl Channel {
             }
             waiting.get_or_insert_with(|| Waiting::begin(self)).wait();
         }
+    }
+
+    /// Faults a sub-buffer's pages in at once. `false` where a store would be a SIGBUS: somebody has
+    /// cut the file or punched a hole into it, and the disk is full.
+    fn is_there(&self, owned: Owned) -> bool {
+        let (at, size) = (self.offset(owned.index), self.identity.sub_buffer as usize);
+        let populated = self.map.populate(at, size);
+        // Other errors only say that the kernel does not know the question.
+        let fault = populated.is_err_and(|e| Errno::from_io_error(&e) == Some(Errno::FAULT));
+        // In the page where a file ends, stores go nowhere without a signal.
+        !fault && self.file.len().is_none_or(|len| len >= (at + size) as u64)
     }
 
     /// One try to get a sub-buffer, without waiting for anybody.
@@ -471,8 +503,6 @@ impl Channel {
     fn begin(&self, owned: Owned, state: State) -> Opened {
         let Owned { index, generation, prior } = owned;
         let base = self.offset(index);
-        // Faults the pages in at once, and says so by an error where a store would be a SIGBUS.
-        let _ = self.map.populate(base, self.identity.sub_buffer as usize);
         self.map.u64(base + sub::STATE).store(word(generation, state as u32), Relaxed);
         fence(Release); // open:A, pairs with the reader's fence: state before slot before committed
         let slot = base + sub::slot(generation);
@@ -553,8 +583,9 @@ impl<'a> Waiting<'a> {
         waiters.fetch_add(1, Release);
         channel.wake_collector();
         channel.wake_keeper();
-        // Between reading `freed` and here something may have come back: look once more.
-        if channel.reclaim(u32::MAX) == 0 {
+        // Between reading `freed` and here something may have come back, or another thread may have
+        // taken back all that did and left some of it: look once more.
+        if channel.reclaim(u32::MAX) == 0 && !channel.has_room() {
             os::futex_wait(freed, before, Self::BOUND);
         }
         waiters.fetch_sub(1, Release);

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! `reclaim` happens when the collector has put the generation into an archive. A sub-buffer with
-//! callsite descriptions is leased and never closed. `retire` remembers the generation in
+//! callsite descriptions is leased and never closed. One whose blocks somebody has taken away goes
+//! from Leased to Absent. `retire` remembers the generation in
 //! `generation_floor`, so that a sub-buffer that comes back after its blocks were punched out never
 //! repeats one.
 //!
@@ -345,6 +346,12 @@ impl<T: AsRef<[Slot]>> Slots<T> {
         // Counted before it can be claimed, so that the count is never below what is there.
         self.holes.fetch_add(1, Relaxed);
         self.slot(index).word.store(HOLE, Release);
+    }
+
+    /// The blocks of a leased entry are not there, whoever took them: it is a hole, to be grown again.
+    pub(crate) fn vanished(&self, owned: Owned) {
+        self.generation_floor.fetch_max(owned.generation, AcqRel);
+        self.retired(owned.index);
     }
 
     /// How many sub-buffers are allocated.

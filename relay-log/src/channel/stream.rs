@@ -363,7 +363,9 @@ impl Stream {
             self.close(channel);
             if let Err(error) = self.lease(channel, patience, need as u32) {
                 self.first_number += 1;
-                channel.count(Counter::DiscardedFull, 1);
+                let disk = channel.may_grow();
+                let why = if disk { Counter::DiscardedDisk } else { Counter::DiscardedFull };
+                channel.count(why, 1);
                 return Err(error);
             }
         }

@@ -1,0 +1,69 @@
+#!/bin/sh
+# Attacks the channel and prints what came of it: attack, cases, records lost, doubled, torn, hangs,
+# crashes. Lines that begin with CONTROL must lose: they show that losing is seen.
+#
+#   ci/attack.sh            everything
+#   ci/attack.sh --smoke    fewer rounds and models of two preemptions, in less than three minutes
+#
+# RELAY_SEED=n repeats a run.
+set -u
+cd "$(dirname "$0")/.."
+rounds=1000
+export LOOM_MAX_PREEMPTIONS=3
+case "${1:-}" in
+--smoke)
+    rounds=60
+    LOOM_MAX_PREEMPTIONS=2
+    ;;
+"") ;;
+*)
+    echo "usage: ci/attack.sh [--smoke]" >&2
+    exit 2
+    ;;
+esac
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+failed=0
+
+run() {
+    echo "attack: $*" >&2
+    "$@" >>"$out" 2>&1 || {
+        failed=1
+        echo "attack: FAILED: $*" >&2
+    }
+}
+
+cargo build --package relay-tests --tests --bins || exit 1
+run cargo run -q --package relay-tests --bin step
+RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_producer -- --nocapture
+for attack in limits family hostile nested; do
+    if [ -f "tests/tests/$attack.rs" ]; then
+        run cargo test -q --package relay-tests --test "$attack" -- --nocapture
+    fi
+done
+run ci/loom.sh
+models=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c ok)
+bad=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c FAILED)
+note="$models models hold in every order, with $LOOM_MAX_PREEMPTIONS preemptions"
+echo "ATTACK|loom models of table, reading, waking|$models|0|0|$bad|0|0|$note" >>"$out"
+
+{
+    echo "attack|cases|lost|doubled|torn|hangs|crashes|"
+    # Attacks that were carried out in several ways are added up.
+    grep -o 'ATTACK|.*' "$out" | awk -F'|' '
+        !($2 in n) { order[++k] = $2 }
+        { n[$2]++; note[$2] = $9; for (i = 3; i <= 8; i++) sum[$2, i] += $i }
+        $3 == "skipped" { skip[$2] = 1 }
+        END {
+            for (j = 1; j <= k; j++) {
+                a = order[j]
+                if (skip[a]) { printf "%s|skipped||||||%s\n", a, note[a]; continue }
+                printf "%s|%d|%d|%d|%d|%d|%d|%s\n", a, sum[a, 3], sum[a, 4], sum[a, 5],
+                    sum[a, 6], sum[a, 7], sum[a, 8], substr(note[a], 1, 90)
+            }
+        }'
+} | column -t -s '|'
+if [ "$failed" -ne 0 ]; then
+    grep -E 'panicked|FAILED|Outcome' "$out" >&2
+fi
+exit "$failed"
