@@ -5,7 +5,7 @@ use crate::channel::handover::{self, Kept, Who};
 use crate::channel::shelf::Stack;
 use crate::channel::{Payload, TickSource, os, thread, tick};
 use crate::filter::{Filter, FilterCell};
-use crate::sink::{ACTIVE, Relays, inline_payload, set_max};
+use crate::sink::{ACTIVE, Relays, SETTING_UP, inline_payload, set_max};
 use crate::{logger, panic};
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::Kind;
@@ -61,6 +61,7 @@ static START: OnceLock<(TickSource, Anchor)> = OnceLock::new();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn early() -> bool {
+    let _one = SETTING_UP.lock();
     if STARTED.swap(true, AcqRel) || ACTIVE.get().is_some() {
         return logger::is_installed();
     }
@@ -79,9 +80,7 @@ pub fn early() -> bool {
     }
     os::at_exit(at_exit);
     panic::install();
-    if ACTIVE.get().is_none() {
-        set_max(FILTER.max());
-    }
+    set_max(FILTER.max());
     true
 }
 
