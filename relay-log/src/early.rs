@@ -232,9 +232,12 @@ fn line(since_ns: i64, callsite: &Callsite, values: &[u8]) -> Vec<u8> {
     }
     let mut line = format!("[{since:.6}s {level} {}] ", callsite.target).into_bytes();
     // What was logged may hold anything; a terminal should not obey it.
-    let safe =
-        |b: u8| if b == b'\n' { vec![b' '] } else { std::ascii::escape_default(b).collect() };
-    line.extend(text.into_iter().flat_map(|b| if b < 0x20 { safe(b) } else { vec![b] }));
+    for byte in text {
+        match byte {
+            0..0x20 | 0x7f => line.extend(std::ascii::escape_default(byte)),
+            _ => line.push(byte),
+        }
+    }
     line.push(b'\n');
     line
 }
