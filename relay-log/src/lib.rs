@@ -15,6 +15,18 @@
 //! Blocking parks the thread that logs: when a channel is full and its policy is
 //! [`OnFull::Block`], an async worker waits too.
 //!
+//! # In signal handlers
+//!
+//! A handler may interrupt a log call anywhere and log itself: its records go into a stream of their
+//! own and nothing waits. Memory is allocated, which a handler should not do, only where a statement
+//! is used for the first time in a channel, where its values take more than 2,048 bytes (512 in the
+//! middle of another call), and before `init`.
+//!
+//! # Forks
+//!
+//! A forked child gets channels of its own at its first call, spans that are open included, and no
+//! helper threads. A `vfork` child must not log.
+//!
 //! Without its features the crate is [`channel`] alone.
 
 pub mod channel;
