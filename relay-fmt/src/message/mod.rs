@@ -16,7 +16,7 @@ pub use template::Template;
 
 use crate::bytes::{Error, Result};
 use crate::callsite::Callsite;
-use crate::value::{Layout, Value};
+use crate::value::Value;
 use template::{Count, Piece, Pieces};
 
 /// Appends the message of a record: its callsite's template with the values in its holes.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::bytes::{Cursor, put_prefixed};
 use crate::callsite::{Callsite, Facade, Field, Level};
+use crate::value::Layout;
 use crate::value::{Type, put_str};
 use proptest::prelude::*;
 use std::fmt::{Binary, Debug, Display, LowerExp, LowerHex, Octal, UpperExp, UpperHex};

@@ -23,9 +23,7 @@ pub(super) fn way(values: &[u64], costs: &Costs, scratch: &mut Scratch) -> u8 {
         return if better { RECENT } else { DICTIONARY };
     }
     let start = (values.len() - TRIAL.min(values.len())) / 2;
-    let stretch = values
-        .get(start..start + TRIAL.min(values.len()))
-        .unwrap_or_default();
+    let stretch = values.get(start..start + TRIAL.min(values.len())).unwrap_or_default();
     let mut trial = std::mem::take(&mut scratch.trial);
     let mut best = (costs.transform, usize::MAX);
     for way in [costs.transform, RECENT, DICTIONARY] {
@@ -42,11 +40,7 @@ pub(super) fn way(values: &[u64], costs: &Costs, scratch: &mut Scratch) -> u8 {
                 true
             }
         };
-        let size = if written {
-            scratch.compressor.size(&trial)
-        } else {
-            usize::MAX
-        };
+        let size = if written { scratch.compressor.size(&trial) } else { usize::MAX };
         if size < best.1 {
             best = (way, size);
         }
@@ -82,25 +76,17 @@ fn stretches(values: &[u64]) -> [&[u64]; 2] {
 /// Estimates from two stretches.
 pub(super) fn choose(values: &[u64], scratch: &mut Scratch) -> Costs {
     let stretches = stretches(values);
-    let mut costs = Costs {
-        transform: PLAIN,
-        bits: f32::MAX,
-        distinct: f32::MAX,
-        recent: f32::MAX,
-    };
-    for (transform, apply) in [
-        (PLAIN, plain_only as fn(&[u64], &mut Vec<u64>)),
-        (DELTA, delta),
-        (DELTA2, delta2),
-    ] {
+    let mut costs =
+        Costs { transform: PLAIN, bits: f32::MAX, distinct: f32::MAX, recent: f32::MAX };
+    for (transform, apply) in
+        [(PLAIN, plain_only as fn(&[u64], &mut Vec<u64>)), (DELTA, delta), (DELTA2, delta2)]
+    {
         // Bends are smaller than steps only where steps are smaller than values.
         if transform == DELTA2 && costs.transform == PLAIN {
             continue;
         }
         scratch.numbers.clear();
-        stretches
-            .iter()
-            .for_each(|s| apply(s, &mut scratch.numbers));
+        stretches.iter().for_each(|s| apply(s, &mut scratch.numbers));
         let bits = sample_bits(&scratch.numbers, &mut scratch.sample);
         if bits < costs.bits * 0.98 {
             (costs.transform, costs.bits) = (transform, bits);
@@ -110,25 +96,18 @@ pub(super) fn choose(values: &[u64], scratch: &mut Scratch) -> Costs {
         return costs;
     }
     scratch.numbers.clear();
-    stretches
-        .iter()
-        .for_each(|s| scratch.numbers.extend_from_slice(s));
+    stretches.iter().for_each(|s| scratch.numbers.extend_from_slice(s));
     let n = scratch.numbers.len().max(1) as f32;
     costs.distinct = scratch.sample.distinct_bits(&mut scratch.numbers);
     if costs.distinct > n.log2() * 0.97 {
         costs.distinct = f32::MAX;
     } else {
         let (mut places, mut others) = (Vec::new(), Vec::new());
-        stretches
-            .iter()
-            .for_each(|s| recent::split(s, &mut places, &mut others));
+        stretches.iter().for_each(|s| recent::split(s, &mut places, &mut others));
         let places = sample_bits(&places, &mut scratch.sample);
         let share = others.len() as f32 / n;
-        costs.recent = places
-            + share
-                * costs
-                    .bits
-                    .min(sample_bits(&others, &mut scratch.sample) + 4.0);
+        costs.recent =
+            places + share * costs.bits.min(sample_bits(&others, &mut scratch.sample) + 4.0);
     }
     costs
 }

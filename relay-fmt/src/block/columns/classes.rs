@@ -167,11 +167,7 @@ impl Classes {
             self.groups.push(of);
         }
         // Contexts are hashes: what they lead to must hold values of the same type.
-        if self.groups.get(group as usize) == Some(&of) {
-            group
-        } else {
-            ALONE
-        }
+        if self.groups.get(group as usize) == Some(&of) { group } else { ALONE }
     }
 }
 

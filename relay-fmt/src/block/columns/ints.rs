@@ -102,11 +102,7 @@ pub(super) fn put(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch) {
 
 fn put_at(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch, nest: bool) {
     let Some(first) = values.first() else { return };
-    let changes = values
-        .iter()
-        .zip(values.iter().skip(1))
-        .filter(|(a, b)| a != b)
-        .count();
+    let changes = values.iter().zip(values.iter().skip(1)).filter(|(a, b)| a != b).count();
     if changes == 0 {
         out.push(CONSTANT);
         put_varint(out, zigzag(*first as i64));
@@ -283,11 +279,7 @@ fn get_at(input: &mut Cursor<'_>, n: usize, nest: bool) -> Result<Vec<u64>> {
             let mut step = 0u64;
             for v in &mut values {
                 let number = unzigzag(*v) as u64;
-                step = if tag == DELTA {
-                    number
-                } else {
-                    step.wrapping_add(number)
-                };
+                step = if tag == DELTA { number } else { step.wrapping_add(number) };
                 *v = last;
                 last = last.wrapping_add(step);
             }
@@ -333,9 +325,7 @@ fn get_runs(input: &mut Cursor<'_>, n: usize) -> Result<Vec<u64>> {
     let lengths = get_at(input, count, false)?;
     let mut values = Vec::with_capacity(n);
     for (head, more) in heads.iter().zip(&lengths) {
-        let more = usize::try_from(*more)
-            .ok()
-            .filter(|m| *m < n - values.len());
+        let more = usize::try_from(*more).ok().filter(|m| *m < n - values.len());
         let more = more.ok_or(Error::new("the runs of a column are too long"))?;
         values.resize(values.len() + more + 1, *head);
     }

@@ -48,11 +48,7 @@ pub(super) struct Layout {
 impl Layout {
     /// The values of a column.
     pub(super) fn cells(&self, column: &Column) -> &[u64] {
-        let cells = if column.shared {
-            &self.shared
-        } else {
-            &self.own
-        };
+        let cells = if column.shared { &self.shared } else { &self.own };
         cells.get(column.start..column.end).unwrap_or_default()
     }
 
@@ -213,28 +209,14 @@ impl Layout {
                     if number != next {
                         continue;
                     }
-                    let start = self
-                        .starts
-                        .get(*group as usize)
-                        .copied()
-                        .unwrap_or_default();
+                    let start = self.starts.get(*group as usize).copied().unwrap_or_default();
                     let end = self.next.get(*group as usize).copied().unwrap_or_default();
-                    self.columns.push(Column {
-                        of: *of,
-                        shared: true,
-                        start,
-                        end,
-                    });
+                    self.columns.push(Column { of: *of, shared: true, start, end });
                 } else {
                     self.numbers.push(next);
                     let start = place.cells + nth * class.rows;
                     let end = start + class.rows;
-                    self.columns.push(Column {
-                        of: *of,
-                        shared: false,
-                        start,
-                        end,
-                    });
+                    self.columns.push(Column { of: *of, shared: false, start, end });
                 }
             }
         }

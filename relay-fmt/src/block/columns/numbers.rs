@@ -70,11 +70,7 @@ impl Splitter<'_> {
         let zero = self.byte(at) == b'0';
         match n {
             Some(n) if !zero || (len == 1 && !negative) => {
-                let (from, n) = if negative {
-                    (at - 1, n.wrapping_neg())
-                } else {
-                    (at, n)
-                };
+                let (from, n) = if negative { (at - 1, n.wrapping_neg()) } else { (at, n) };
                 self.slot(from, end, &[INTEGER], n)
             }
             Some(n) => self.slot(at, end, &[PADDED, BIAS + len as u8], n),
@@ -142,11 +138,7 @@ impl Splitter<'_> {
             return self.string(at, end);
         }
         let number = hex(digits);
-        let width = if len > 1 && self.byte(at) == b'0' {
-            len as u8
-        } else {
-            0
-        };
+        let width = if len > 1 && self.byte(at) == b'0' { len as u8 } else { 0 };
         self.slot(at, end, &[HEX, BIAS + width], number)
     }
 
@@ -177,11 +169,7 @@ impl Splitter<'_> {
         let mantissa = self.mantissa(at, point, end);
         match (mantissa, fraction) {
             (Some(n), _) if !odd && scale <= MAX_SCALE && !(negative && n == 0) => {
-                let (from, n) = if negative {
-                    (at - 1, n.wrapping_neg())
-                } else {
-                    (at, n)
-                };
+                let (from, n) = if negative { (at - 1, n.wrapping_neg()) } else { (at, n) };
                 self.slot(from, end, &[DECIMAL], n);
                 self.out.values.push(scale);
                 end
@@ -203,11 +191,7 @@ impl Splitter<'_> {
 
 fn hex(digits: &[u8]) -> u64 {
     digits.iter().fold(0, |n, b| {
-        let digit = if b.is_ascii_digit() {
-            b - b'0'
-        } else {
-            b - b'a' + 10
-        };
+        let digit = if b.is_ascii_digit() { b - b'0' } else { b - b'a' + 10 };
         n << 4 | u64::from(digit)
     })
 }
@@ -245,10 +229,7 @@ pub(super) fn ipv4(text: &[u8]) -> Option<(u32, usize)> {
         }
         let start = at;
         let mut n = 0u32;
-        while let Some(digit) = text
-            .get(at)
-            .filter(|b| b.is_ascii_digit() && at < start + 3)
-        {
+        while let Some(digit) = text.get(at).filter(|b| b.is_ascii_digit() && at < start + 3) {
             n = n * 10 + u32::from(digit - b'0');
             at += 1;
         }

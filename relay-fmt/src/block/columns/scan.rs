@@ -57,8 +57,7 @@ impl Scan {
         self.classes.clear();
         self.words.clear();
         self.last.clear();
-        self.last
-            .resize((rows.callsites.len() + 1) * KINDS, NO_CLASS);
+        self.last.resize((rows.callsites.len() + 1) * KINDS, NO_CLASS);
         self.success.clear();
         self.success.resize(self.last.len(), Success::default());
         let mut start = 0;
@@ -93,9 +92,7 @@ impl Scan {
                 return last;
             }
         }
-        let described = (callsite as usize)
-            .checked_sub(1)
-            .and_then(|c| callsites.get(c));
+        let described = (callsite as usize).checked_sub(1).and_then(|c| callsites.get(c));
         let described = described.map(|c| &**c);
         let hopeless = self.success.get(at).is_some_and(Success::is_poor);
         for split_text in [true, false] {
@@ -175,9 +172,8 @@ impl Scan {
         use super::program::Op;
         let list = &self.classes.list;
         let text = |op: &Op| matches!(op, Op::Open | Op::Slot(_) | Op::Rest);
-        let typed = list
-            .get(class as usize)
-            .is_some_and(|c| !c.ops.iter().any(text) && !c.ops.is_empty());
+        let typed =
+            list.get(class as usize).is_some_and(|c| !c.ops.iter().any(text) && !c.ops.is_empty());
         if let Some(last) = self.last.get_mut(at) {
             *last = if typed { class } else { NO_CLASS };
         }

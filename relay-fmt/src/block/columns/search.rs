@@ -72,10 +72,7 @@ impl<'a> Pattern<'a> {
         let mut text = Self::default();
         let mut columns = class.columns.iter();
         let bare = !class.ops.contains(&Op::Open);
-        let is_text = class
-            .ops
-            .iter()
-            .any(|op| matches!(op, Op::Slot(_) | Op::Open));
+        let is_text = class.ops.iter().any(|op| matches!(op, Op::Slot(_) | Op::Open));
         let mut open = bare && is_text || class.program.first() == Some(&super::program::BARE_TEXT);
         for op in &class.ops {
             let column = columns.as_slice().first().copied().unwrap_or_default();
@@ -91,9 +88,9 @@ impl<'a> Pattern<'a> {
                     text.pieces.push(Piece::Constant(constant));
                 }
                 Op::Slot(slot) => text.pieces.push(Piece::Value(*slot, column)),
-                Op::Str | Op::Rest => patterns.push(Self {
-                    pieces: vec![Piece::Value(Slot::Str, column)],
-                }),
+                Op::Str | Op::Rest => {
+                    patterns.push(Self { pieces: vec![Piece::Value(Slot::Str, column)] })
+                }
                 _ => {}
             }
         }
@@ -122,12 +119,7 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(needle: &'a [u8], values: Option<(&'a [Column], &'a [u8])>) -> Self {
-        Self {
-            needle,
-            values,
-            known: HashMap::new(),
-            steps: 0,
-        }
+        Self { needle, values, known: HashMap::new(), steps: 0 }
     }
 
     /// Whether some text of this pattern may contain the needle.
@@ -194,12 +186,7 @@ impl<'a> Search<'a> {
                     break;
                 }
                 let ends = to < len;
-                let part = Part {
-                    from,
-                    to,
-                    begins,
-                    ends,
-                };
+                let part = Part { from, to, begins, ends };
                 if !self.shows(slot, column, part) {
                     continue;
                 }

@@ -49,10 +49,7 @@ const CLASSES: [Class; 256] = {
 
 #[inline]
 pub(super) fn class(byte: u8) -> Class {
-    CLASSES
-        .get(usize::from(byte))
-        .copied()
-        .unwrap_or(Class::Mark)
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Mark)
 }
 
 /// The bytes that a path does not go on after.
@@ -196,10 +193,9 @@ impl Splitter<'_> {
     fn flush(&mut self, to: usize) {
         let constant = self.line.get(self.constant..to).unwrap_or_default();
         if !constant.is_empty() {
-            self.out.segments.push(Segment {
-                key: self.out.key.len() as u32,
-                text: self.base + self.constant,
-            });
+            self.out
+                .segments
+                .push(Segment { key: self.out.key.len() as u32, text: self.base + self.constant });
             self.out.key.extend_from_slice(constant);
         }
     }
@@ -265,10 +261,8 @@ impl Splitter<'_> {
     }
 
     fn dash(&mut self, at: usize) -> usize {
-        let sign = matches!(
-            self.before(at),
-            b' ' | b'=' | b':' | b'(' | b'[' | b',' | b'"' | b'\t'
-        );
+        let sign =
+            matches!(self.before(at), b' ' | b'=' | b':' | b'(' | b'[' | b',' | b'"' | b'\t');
         if sign && self.byte(at + 1).is_ascii_digit() {
             return self.number(at + 1, true);
         }
@@ -286,22 +280,14 @@ impl Splitter<'_> {
         while end > at + 1 && self.byte(end - 1) == b'.' {
             end -= 1;
         }
-        if end == at + 1 {
-            end
-        } else {
-            self.string(at, end)
-        }
+        if end == at + 1 { end } else { self.string(at, end) }
     }
 
     /// A quote: a key is constant, what else stands in quotes is one value. `None` for odd bytes.
     fn quote(&mut self, at: usize) -> Option<usize> {
         let start = at + 1;
         // Once no quote closes any more, looking again would cost the whole line each time.
-        let end = if self.quotes {
-            self.closing(start)
-        } else {
-            None
-        };
+        let end = if self.quotes { self.closing(start) } else { None };
         let Some(end) = end else {
             self.quotes = false;
             return Some(start);

@@ -89,11 +89,7 @@ fn find_distinct(bytes: &[u8], refs: &[u64], scratch: &mut Scratch) -> bool {
     for (row, reference) in refs.iter().enumerate() {
         let (string, next) = (slice(bytes, *reference), scratch.distinct.len() as u32);
         let distinct = &scratch.distinct;
-        let same = |i: u32| {
-            distinct
-                .get(i as usize)
-                .is_some_and(|r| slice(bytes, *r) == string)
-        };
+        let same = |i: u32| distinct.get(i as usize).is_some_and(|r| slice(bytes, *r) == string);
         let index = match scratch.table.find(hash(string), next, same) {
             Found::Old(index) => index,
             Found::New if scratch.distinct.len() < most => {

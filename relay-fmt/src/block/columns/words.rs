@@ -106,9 +106,7 @@ impl Words {
         let alias = self.aliases.get(number as usize)?;
         for (at, len, before) in alias.words.iter().rev() {
             let reference = Segment::locate(&split.segments, *at, *len);
-            split
-                .values
-                .insert(split.before + usize::from(*before), reference);
+            split.values.insert(split.before + usize::from(*before), reference);
         }
         Some(alias.class)
     }
@@ -131,25 +129,14 @@ impl Words {
         }
         let start = self.alias_keys.len();
         self.alias_keys.extend_from_slice(key);
-        self.aliases.push(Alias {
-            seed,
-            key: (start, self.alias_keys.len()),
-            class,
-            words,
-        });
+        self.aliases.push(Alias { seed, key: (start, self.alias_keys.len()), class, words });
     }
 
     /// Finds out about a template that no class has. `seed` is what else tells classes apart,
     /// `hash` that of all.
     pub(super) fn find(&mut self, seed: u64, hash: u64, split: &mut Split) -> Outcome {
         self.leave_out(seed, &split.key, split.template);
-        let Split {
-            key,
-            segments,
-            values,
-            before: first,
-            ..
-        } = split;
+        let Split { key, segments, values, before: first, .. } = split;
         if self.words.is_empty() || self.words.len() > MOST_WORDS {
             return Outcome::None;
         }
@@ -196,11 +183,8 @@ impl Words {
             Outcome::General(number) => (number, true),
             _ => return,
         };
-        let mut member = Member {
-            class,
-            words: Vec::with_capacity(self.words.len()),
-            values: Vec::new(),
-        };
+        let mut member =
+            Member { class, words: Vec::with_capacity(self.words.len()), values: Vec::new() };
         // Words that became values shortened the key before the words that follow.
         let mut shift = 0;
         for (n, (at, len, before)) in self.words.iter().enumerate() {
@@ -231,33 +215,25 @@ impl Words {
         self.text.clear();
         self.words.clear();
         self.text.extend_from_slice(&seed.to_le_bytes());
-        self.text
-            .extend_from_slice(key.get(..template).unwrap_or_default());
+        self.text.extend_from_slice(key.get(..template).unwrap_or_default());
         let (mut at, mut values) = (template, 0u16);
         while let Some(byte) = key.get(at) {
             let rest = key.get(at..).unwrap_or_default();
-            let same = rest
-                .iter()
-                .position(|b| !is_letter(*b))
-                .unwrap_or(rest.len());
+            let same = rest.iter().position(|b| !is_letter(*b)).unwrap_or(rest.len());
             if same > 0 {
                 self.words.push((at as u32, same as u32, values));
                 self.text.push(WORD);
                 at += same;
                 continue;
             }
-            let plain = rest
-                .iter()
-                .position(|b| is_letter(*b) || template::is_mark(*b));
+            let plain = rest.iter().position(|b| is_letter(*b) || template::is_mark(*b));
             if let Some(plain) = plain.filter(|n| *n > 0) {
-                self.text
-                    .extend_from_slice(rest.get(..plain).unwrap_or_default());
+                self.text.extend_from_slice(rest.get(..plain).unwrap_or_default());
                 at += plain;
                 continue;
             }
             if *byte == END {
-                self.text
-                    .extend_from_slice(key.get(at..).unwrap_or_default());
+                self.text.extend_from_slice(key.get(at..).unwrap_or_default());
                 return;
             }
             let (len, taken) = template::mark_len(*byte);
@@ -282,10 +258,7 @@ impl Words {
             Found::New => {
                 let start = self.bytes.len();
                 self.bytes.extend_from_slice(&self.text);
-                self.groups.push(Group {
-                    text: (start, self.bytes.len()),
-                    ..Group::default()
-                });
+                self.groups.push(Group { text: (start, self.bytes.len()), ..Group::default() });
                 Some(next)
             }
         }
@@ -293,8 +266,7 @@ impl Words {
 
     fn word<'k>(&self, key: &'k [u8], n: usize) -> &'k [u8] {
         let (at, len, _) = self.words.get(n).copied().unwrap_or_default();
-        key.get(at as usize..(at + len) as usize)
-            .unwrap_or_default()
+        key.get(at as usize..(at + len) as usize).unwrap_or_default()
     }
 
     fn stored(&self, word: (u32, u32)) -> &[u8] {
@@ -324,9 +296,7 @@ impl Words {
             }
         }
         let enough = counts.into_iter().filter(|(_, count)| *count >= ENOUGH);
-        enough
-            .max_by_key(|(words, count)| (*count, usize::MAX - words.len()))
-            .map(|(w, _)| w)
+        enough.max_by_key(|(words, count)| (*count, usize::MAX - words.len())).map(|(w, _)| w)
     }
 }
 

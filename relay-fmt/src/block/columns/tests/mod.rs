@@ -126,22 +126,12 @@ fn changed_streams_are_read_or_refused() {
     };
     let mut context = zstd::zstd_safe::CCtx::create();
     for which in 0..4 {
-        let len = [
-            &streams.meta,
-            &streams.text,
-            &streams.number,
-            &streams.order,
-        ][which]
-            .len();
+        let len = [&streams.meta, &streams.text, &streams.number, &streams.order][which].len();
         for at in 0..len.min(600) {
             for change in [1u8, 0x80, 0xff] {
                 let mut changed = streams.clone();
-                let all = [
-                    &mut changed.meta,
-                    &mut changed.text,
-                    &mut changed.number,
-                    &mut changed.order,
-                ];
+                let all =
+                    [&mut changed.meta, &mut changed.text, &mut changed.number, &mut changed.order];
                 all.into_iter().nth(which).unwrap()[at] ^= change;
                 let mut body = Vec::new();
                 changed.pack(&mut context, 1, &mut body).unwrap();
@@ -177,9 +167,7 @@ fn odd_lines_come_back() {
 
 #[test]
 fn words_that_vary_become_values() {
-    let names = [
-        "git", "steam", "root", "uap", "admin", "test", "oracle", "ftp", "www", "dev",
-    ];
+    let names = ["git", "steam", "root", "uap", "admin", "test", "oracle", "ftp", "www", "dev"];
     let lines: Vec<Vec<u8>> = (0..3000u32)
         .map(|n| {
             format!(
@@ -243,10 +231,7 @@ fn buffers_that_do_not_agree_are_refused() {
 
 #[test]
 fn an_encoder_forgets_the_block_before() {
-    let (a, b) = (
-        lines_as_rows(&[b"a 1".to_vec()]),
-        lines_as_rows(&[b"b 2 /x".to_vec()]),
-    );
+    let (a, b) = (lines_as_rows(&[b"a 1".to_vec()]), lines_as_rows(&[b"b 2 /x".to_vec()]));
     let mut encoder = Encoder::new(1).unwrap();
     let (mut first, mut again) = (Vec::new(), Vec::new());
     encoder.encode(&a, &mut first).unwrap();

@@ -62,13 +62,9 @@ fn any_integers() -> impl Strategy<Value = Vec<u64>> {
             .collect()),
         (any::<u64>(), any::<u64>(), vec(0u64..9, 0..500)).prop_map(|(start, step, noise)| {
             let row = noise.iter().zip(0u64..);
-            row.map(|(n, i)| start.wrapping_add(step.wrapping_mul(i)).wrapping_add(*n))
-                .collect()
+            row.map(|(n, i)| start.wrapping_add(step.wrapping_mul(i)).wrapping_add(*n)).collect()
         }),
-        vec((any::<u32>(), 1usize..60), 0..20).prop_map(|runs| {
-            runs.iter()
-                .flat_map(|(v, n)| vec![u64::from(*v); *n])
-                .collect()
-        }),
+        vec((any::<u32>(), 1usize..60), 0..20)
+            .prop_map(|runs| { runs.iter().flat_map(|(v, n)| vec![u64::from(*v); *n]).collect() }),
     ]
 }

@@ -146,14 +146,7 @@ pub(super) fn any_line() -> impl Strategy<Value = Vec<u8>> {
         "[\\x00-\\x20]",
         "[-+.:/\"]{1,4}",
     ];
-    let separator = prop_oneof![
-        Just(" "),
-        Just("="),
-        Just(":"),
-        Just(", "),
-        Just("["),
-        Just("")
-    ];
+    let separator = prop_oneof![Just(" "), Just("="), Just(":"), Just(", "), Just("["), Just("")];
     (vec((word, separator), 0..12), any::<bool>()).prop_map(|(parts, cr)| {
         let mut line: String = parts.into_iter().map(|(w, s)| w + s).collect();
         if cr {
@@ -168,12 +161,7 @@ pub(super) fn any_text() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn any_run() -> impl Strategy<Value = Run> {
-    let numbers = (
-        any::<[u32; 6]>(),
-        any::<[u64; 4]>(),
-        any::<u8>(),
-        any::<i64>(),
-    );
+    let numbers = (any::<[u32; 6]>(), any::<[u64; 4]>(), any::<u8>(), any::<i64>());
     (numbers, vec(any::<u8>(), 0..9)).prop_map(|((a, b, nesting, floor_ns), thread)| Run {
         source: a[0],
         sub_buffer: a[1],
@@ -259,19 +247,12 @@ pub(super) fn message_callsite() -> Arc<Callsite> {
         file: String::new(),
         name: String::new(),
         template: "{0}".into(),
-        fields: vec![Field {
-            name: String::new(),
-            of: Type::Str,
-            argument_only: true,
-        }],
+        fields: vec![Field { name: String::new(), of: Type::Str, argument_only: true }],
     })
 }
 
 pub(super) fn lines_as_rows(lines: &[Vec<u8>]) -> RowBuffer {
-    let mut rows = RowBuffer {
-        callsites: vec![message_callsite()],
-        ..RowBuffer::default()
-    };
+    let mut rows = RowBuffer { callsites: vec![message_callsite()], ..RowBuffer::default() };
     for (n, line) in lines.iter().enumerate() {
         let mut payload = vec![0];
         put_str(&mut payload, Type::Str, line);
