@@ -5,4 +5,5 @@
 
 pub mod args;
 pub mod query;
+pub mod read;
 pub mod render;
