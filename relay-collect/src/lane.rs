@@ -67,7 +67,7 @@ impl Lane {
     /// A lane that goes on where the archives of its channel stand.
     pub(crate) fn open(ctx: &mut Context<'_>, channel: &str) -> Result<Self, CollectError> {
         let dir = ctx.options.archive_dir();
-        let names = crate::archive_file::ArchiveName::list(&dir)?;
+        let names = crate::read::ArchiveName::list(&dir)?;
         let recovered = crate::recover::recover(&dir, &names, channel)?;
         for said in recovered.said {
             ctx.notes.say(Level::Warn, said);
