@@ -7,7 +7,6 @@ use relay_fmt::archive::{Entry, open, read_block, read_control};
 use relay_fmt::record::Kind;
 use relay_log::channel::{Config, RawChannel};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
