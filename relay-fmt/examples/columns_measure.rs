@@ -1,10 +1,10 @@
 //! Measures the columnar block body on real logs: `columns_measure [--level N] FILE.zst…`, and on
-//! typed records: `columns_measure --typed N`. Checks that every byte comes back.
+//! typed records: `columns_measure --typed N`; `--find FILE.zst NEEDLE` measures searching. Checks that every byte comes back.
 
 #[cfg(feature = "archive")]
 mod measure {
     use relay_fmt::block::RowBuffer;
-    use relay_fmt::block::columns::{Encoder, Precision, decode};
+    use relay_fmt::block::columns::{Encoder, Precision, contains, decode};
     use relay_fmt::callsite::{Callsite, Facade, Field, Level};
     use relay_fmt::record::Kind;
     use relay_fmt::rows::{ChannelId, Run, Source};
@@ -190,6 +190,31 @@ mod measure {
         );
     }
 
+    /// How long it takes to find which blocks of a file can contain a needle.
+    fn find(path: &str, needle: &str, level: i32) {
+        let packed = std::fs::read(path).expect("the file reads");
+        let text = zstd::decode_all(&packed[..]).expect("the file decompresses");
+        let all = blocks(&text);
+        let (bodies, ..) = encode_all(&mut Encoder::new(level).expect("an encoder"), &all);
+        let may = |body: &Vec<u8>| contains(body, needle.as_bytes()).expect("it decodes");
+        let (found, seconds) = best(|| bodies.iter().filter(|b| may(b)).count());
+        let really = all.iter().filter(|rows| {
+            let mut lines = (0..rows.len()).map(|i| rows.payload_of(i));
+            lines.any(|line| memchr::memmem::find(line, needle.as_bytes()).is_some())
+        });
+        println!(
+            "{needle:?}: {found} of {} blocks may contain it, {} do, {:.2} ms, {:.2} GB/s",
+            bodies.len(),
+            really.count(),
+            seconds * 1e3,
+            text.len() as f64 / seconds / 1e9,
+        );
+    }
+
+    fn number(arguments: &mut impl Iterator<Item = String>) -> usize {
+        arguments.next().and_then(|n| n.parse().ok()).expect("a number")
+    }
+
     pub(super) fn main() {
         let mut arguments = std::env::args().skip(1);
         let (mut level, mut ratios) = (1, Vec::new());
@@ -198,10 +223,14 @@ mod measure {
             "file", "raw", "zstd-3", "rest", "times", "runs", "all,us"
         );
         while let Some(argument) = arguments.next() {
-            let mut number = || arguments.next().and_then(|n| n.parse().ok()).expect("a number");
             match argument.as_str() {
-                "--level" => level = number(),
-                "--typed" => typed(number() as usize, level),
+                "--find" => {
+                    let mut word = || arguments.next().expect("--find FILE NEEDLE");
+                    let (path, needle) = (word(), word());
+                    find(&path, &needle, level);
+                }
+                "--level" => level = number(&mut arguments) as i32,
+                "--typed" => typed(number(&mut arguments), level),
                 path => ratios.push(file(path, level)),
             }
         }

@@ -7,8 +7,10 @@ use super::ints::{
 };
 use super::recent;
 
-/// So many values are tried in each way.
-const TRIAL: usize = 2048;
+/// So many values of a column are tried in each way, and of the sequence of classes, in which
+/// repetitions matter most.
+pub(super) const TRIAL: usize = 2048;
+pub(super) const SEQUENCE_TRIAL: usize = 8192;
 
 /// How values are best written. Where it matters and the estimates do not decide, a stretch of them
 /// is compressed each way, for the estimates know nothing of repeated sequences.
@@ -18,12 +20,13 @@ pub(super) fn way(values: &[u64], costs: &Costs, scratch: &mut Scratch) -> u8 {
     if !recent && !dictionary {
         return costs.transform;
     }
-    if values.len() < TRIAL / 2 {
+    if values.len() < scratch.trial_len / 2 {
         let better = recent && costs.recent < costs.distinct * 0.95;
         return if better { RECENT } else { DICTIONARY };
     }
-    let start = (values.len() - TRIAL.min(values.len())) / 2;
-    let stretch = values.get(start..start + TRIAL.min(values.len())).unwrap_or_default();
+    let start = (values.len() - scratch.trial_len.min(values.len())) / 2;
+    let stretch =
+        values.get(start..start + scratch.trial_len.min(values.len())).unwrap_or_default();
     let mut trial = std::mem::take(&mut scratch.trial);
     let mut best = (costs.transform, usize::MAX);
     for way in [costs.transform, RECENT, DICTIONARY] {

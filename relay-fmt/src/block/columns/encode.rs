@@ -1,5 +1,6 @@
 //! Encoding a block.
 
+use super::choose::{SEQUENCE_TRIAL, TRIAL};
 use super::classes::Class;
 use super::floats::{self, Width};
 use super::frames::{FRAMES, Streams};
@@ -151,7 +152,9 @@ impl Encoder {
         self.room.clear();
         let ranks = self.scan.class.iter().map(|c| rank.get(*c as usize).copied());
         self.room.extend(ranks.map(Option::unwrap_or_default));
+        self.ints.trial_len = SEQUENCE_TRIAL;
         ints::put(meta, &self.room, &mut self.ints);
+        self.ints.trial_len = TRIAL;
     }
 
     fn put_columns(&mut self, payload: &[u8]) {

@@ -17,7 +17,7 @@
 //! low byte of all numbers, then the next, …), because the bytes of one place resemble each other
 //! more than those of one number do. The choice is made from a sample; a wrong one costs size only.
 
-use super::choose::{choose, way};
+use super::choose::{TRIAL, choose, way};
 use super::estimate::{Compressor, Sample};
 use super::hash::{Found, Table, mix};
 use super::recent;
@@ -38,8 +38,10 @@ const PERIOD: u8 = 6;
 pub(super) const RECENT: u8 = 7;
 
 /// Memory that encoding a column uses again for the next one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scratch {
+    /// How many values are tried.
+    pub(super) trial_len: usize,
     pub(super) numbers: Vec<u64>,
     pub(super) sample: Sample,
     table: Table,
@@ -49,6 +51,19 @@ pub(super) struct Scratch {
 
 fn signed_min(values: &[u64]) -> u64 {
     values.iter().map(|v| *v as i64).min().unwrap_or_default() as u64
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            trial_len: TRIAL,
+            numbers: Vec::new(),
+            sample: Sample::default(),
+            table: Table::default(),
+            trial: Vec::new(),
+            compressor: Compressor::default(),
+        }
+    }
 }
 
 /// Appends how far values are above the least, which it gives.

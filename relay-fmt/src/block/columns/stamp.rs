@@ -165,6 +165,18 @@ impl Stamp {
         known.then_some(Self { format, digits })
     }
 
+    /// Whether a time written in this way ever shows this byte.
+    pub(super) fn may_show(self, byte: u8) -> bool {
+        let named = matches!(self.format & 7, 2 | 3 | 5);
+        match byte {
+            b'0'..=b'9' | b':' => true,
+            b' ' | b'-' | b'/' => self.format & 7 != Date::None as u8,
+            b'.' | b',' => self.digits > 0,
+            b'T' => self.format & T != 0,
+            _ => named && MONTHS.iter().any(|month| month.contains(&byte)),
+        }
+    }
+
     /// Appends the time of a number. Any number gives some text.
     pub(super) fn write(self, number: u64, out: &mut Vec<u8>) {
         let unit = 10i64.pow(u32::from(self.digits));

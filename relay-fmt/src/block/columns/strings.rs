@@ -86,7 +86,13 @@ fn find_distinct(bytes: &[u8], refs: &[u64], scratch: &mut Scratch) -> bool {
     scratch.distinct.clear();
     scratch.indexes.clear();
     scratch.table.reset(64);
+    let mut last: (&[u8], u32) = (&[], u32::MAX);
     for (row, reference) in refs.iter().enumerate() {
+        // Often a string is the one before, which a comparison shows sooner than a table.
+        if last.1 != u32::MAX && slice(bytes, *reference) == last.0 {
+            scratch.indexes.push(u64::from(last.1));
+            continue;
+        }
         let (string, next) = (slice(bytes, *reference), scratch.distinct.len() as u32);
         let distinct = &scratch.distinct;
         let same = |i: u32| distinct.get(i as usize).is_some_and(|r| slice(bytes, *r) == string);
@@ -98,6 +104,7 @@ fn find_distinct(bytes: &[u8], refs: &[u64], scratch: &mut Scratch) -> bool {
             }
             _ => return false,
         };
+        last = (string, index);
         scratch.indexes.push(u64::from(index));
         // Nothing has repeated for long: nothing will.
         if row == 2048 && n > 8192 && scratch.distinct.len() > 1900 {

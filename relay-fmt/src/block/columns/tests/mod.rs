@@ -196,6 +196,15 @@ fn to_letters(mut n: u32) -> String {
 }
 
 #[test]
+fn a_body_is_what_zstd_reads() {
+    let mut body = Vec::new();
+    let summary = encode(&lines_as_rows(&[b"a 1".to_vec()]), 1, &mut body).unwrap();
+    let all = zstd::decode_all(&body[..]).unwrap();
+    assert_eq!(all.len(), summary.streams.iter().sum::<usize>());
+    assert_eq!(body.len(), summary.frames.iter().sum::<usize>());
+}
+
+#[test]
 fn raw_channels_are_split_too() {
     let mut rows = RowBuffer::default();
     for n in 0..1000 {
