@@ -20,7 +20,7 @@ const fn callsite(level: Level, template: &'static str) -> StaticCallsite {
 static SMALL: StaticCallsite = callsite(Level::Info, "request {0}: {1}");
 static QUIET: StaticCallsite = callsite(Level::Debug, "quiet {0}: {1}");
 static LARGE: StaticCallsite = {
-    const TEXT: [u8; 100_000] = [b'x'; 100_000];
+    static TEXT: [u8; 100_000] = [b'x'; 100_000];
     match std::str::from_utf8(&TEXT) {
         Ok(text) => callsite(Level::Info, text),
         Err(_) => panic!("it is ASCII"),
