@@ -1,21 +1,28 @@
 //! The collector as a process.
 
-use super::DirArgs;
 use anyhow::Result;
 use clap::Args;
 use relay_collect::args::{ByteSize, HumanDuration};
 use relay_collect::{CollectError, Collector, Control, Options};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
-#[group(id = "run")]
 pub(crate) struct RunArgs {
-    #[command(flatten)]
-    dir: DirArgs,
+    // Not `DirArgs`: whether these arguments are there at all goes by those that stand here.
+    /// The directory shared with programs
+    #[arg(long, env = "RELAY_DIR")]
+    dir: PathBuf,
+    /// Where channels live, if not in DIR/live
+    #[arg(long, env = "RELAY_LIVE_DIR")]
+    live_dir: Option<PathBuf>,
+    /// Trust channels of this user too
+    #[arg(long, env = "RELAY_ALLOW_UID", value_name = "UID")]
+    allow_uid: Option<u32>,
     /// Archive what is there, seal the archives, and exit
     #[arg(long)]
     once: bool,
@@ -57,11 +64,11 @@ fn octal(text: &str) -> Result<u32, String> {
 
 impl RunArgs {
     fn options(&self) -> Options {
-        let mut options = Options::new(&self.dir.dir);
-        if let Some(live) = &self.dir.live_dir {
+        let mut options = Options::new(&self.dir);
+        if let Some(live) = &self.live_dir {
             options.live_dir.clone_from(live);
         }
-        options.uid = self.dir.allow_uid;
+        options.uid = self.allow_uid;
         options.rotate_size = self.rotate_size.bytes();
         options.rotate_age = self.rotate_age.duration();
         options.keep_size = self.keep_size.map(ByteSize::bytes);
