@@ -90,7 +90,7 @@ pub fn run(exe: &Path, script: &Script) -> Stepped {
         }
         judge.image(&image);
         stepped.images += 1;
-        if stepped.images % READ_EVERY == 0 {
+        if stepped.images.is_multiple_of(READ_EVERY) {
             stepped.alive += 1;
             drain.drain();
             judge.outcome.torn += u64::from(!agree(&live, &image));

@@ -188,7 +188,7 @@ pub fn run(exe: &Path, calls: u64) -> Outcome {
         if storm.word(STEPPED) == 1 {
             points += 1;
             let (first, second) = (storm.word(HANDLED[0]), storm.word(HANDLED[1]));
-            let look = call % 10 == 0;
+            let look = call.is_multiple_of(10);
             storm.step(SIGNALS[0]);
             storm.walk(call * 13 % 1_000, |s| s.word(HANDLED[0]) > first, look);
             if storm.word(HANDLED[0]) == first {
