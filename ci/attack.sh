@@ -9,10 +9,12 @@
 set -u
 cd "$(dirname "$0")/.."
 rounds=1000
+export RELAY_CALLS=2500
 export LOOM_MAX_PREEMPTIONS=3
 case "${1:-}" in
 --smoke)
     rounds=60
+    RELAY_CALLS=150
     LOOM_MAX_PREEMPTIONS=2
     ;;
 "") ;;
@@ -37,9 +39,7 @@ cargo build --package relay-tests --tests --bins || exit 1
 run cargo run -q --package relay-tests --bin step
 RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_producer -- --nocapture
 for attack in limits family hostile nested; do
-    if [ -f "tests/tests/$attack.rs" ]; then
-        run cargo test -q --package relay-tests --test "$attack" -- --nocapture
-    fi
+    run cargo test -q --package relay-tests --test "$attack" -- --nocapture
 done
 run ci/loom.sh
 models=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c ok)

@@ -46,11 +46,8 @@ impl Counted {
 fn stamp(message: &[u8]) -> Option<(u32, u32, u64)> {
     let text = std::str::from_utf8(message).ok()?.strip_prefix('[')?;
     let mut parts = text.split_once(']')?.0.split('.');
-    let stamp = (
-        parts.next()?.parse().ok()?,
-        parts.next()?.parse().ok()?,
-        parts.next()?.parse().ok()?,
-    );
+    let stamp =
+        (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     Some(stamp)
 }
 

@@ -38,10 +38,16 @@ fn serve(random: &mut Random, stamp: &str) {
                 "{stamp} GET {path} from 10.0.{}.{}", random.below(256), random.below(256)
             );
         }
-        7 | 8 => log::info!(target: "shop::orders", "{stamp} order {id} shipped to warehouse {}", random.below(9)),
+        7 | 8 => {
+            log::info!(target: "shop::orders", "{stamp} order {id} shipped to warehouse {}", random.below(9))
+        }
         9 => log::info!(target: "shop::cache", hits = random.below(1000); "{stamp} cache swept"),
-        10 => log::warn!(target: "shop::db", latency_ms = latency + 200.0; "{stamp} slow query on table orders_{}", random.below(4)),
-        _ => log::error!(target: "shop::pay", "{stamp} payment {id:016x} refused: insufficient funds"),
+        10 => {
+            log::warn!(target: "shop::db", latency_ms = latency + 200.0; "{stamp} slow query on table orders_{}", random.below(4))
+        }
+        _ => {
+            log::error!(target: "shop::pay", "{stamp} payment {id:016x} refused: insufficient funds")
+        }
     }
 }
 

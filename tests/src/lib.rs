@@ -7,6 +7,7 @@
 //! | [`drain`] | a collector that keeps everything in memory, judged by the oracle |
 //! | [`script`] | what a stepped child does, and what must be found after each instruction |
 //! | [`step`] | a child run one instruction at a time |
+//! | [`storm`] | signal handlers that log, at every instruction of a log call |
 //! | [`report`] | one line for each attack |
 //! | [`producer`] | a program that logs, to be killed and starved |
 //! | [`verdict`] | what came through, against what had returned |
@@ -20,5 +21,6 @@ pub mod recover;
 pub mod report;
 pub mod script;
 pub mod step;
+pub mod storm;
 pub mod sys;
 pub mod verdict;

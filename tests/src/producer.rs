@@ -183,7 +183,7 @@ pub fn main(args: &[String]) {
                     let (mut writer, mut written) = (channel.writer(), 0u64);
                     produce(options, thread, told, |bytes| {
                         written += 1;
-                        if written % churn == 0 {
+                        if written.is_multiple_of(churn) {
                             writer = channel.writer();
                         }
                         writer.write(bytes)

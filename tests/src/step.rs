@@ -32,7 +32,8 @@ pub struct Stepped {
 /// Every so many images the stopped child's channel is read by the channel's own reader too.
 const READ_EVERY: u64 = 200;
 
-fn spawn(exe: &Path, dir: &Path, script: &str) -> i32 {
+#[expect(clippy::zombie_processes, reason = "it is waited for by its id, as a tracer does")]
+pub(crate) fn spawn(exe: &Path, dir: &Path, script: &str) -> i32 {
     let child = Command::new(exe).arg("child").arg(dir).arg(script).spawn().unwrap();
     let pid = child.id() as i32;
     assert_eq!(sys::wait(pid), Waited::Stopped(libc::SIGSTOP));
@@ -59,7 +60,7 @@ fn walk(pid: i32, shared: &Shared, mut each: impl FnMut()) -> Result<u64, String
     }
 }
 
-fn read_whole(file: &File, into: &mut Vec<u8>) {
+pub(crate) fn read_whole(file: &File, into: &mut Vec<u8>) {
     into.resize(file.metadata().unwrap().len() as usize, 0);
     file.read_exact_at(into, 0).unwrap();
 }
@@ -89,7 +90,7 @@ pub fn run(exe: &Path, script: &Script) -> Stepped {
         }
         judge.image(&image);
         stepped.images += 1;
-        if stepped.images % READ_EVERY == 0 {
+        if stepped.images.is_multiple_of(READ_EVERY) {
             stepped.alive += 1;
             drain.drain();
             judge.outcome.torn += u64::from(!agree(&live, &image));

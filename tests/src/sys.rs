@@ -83,36 +83,53 @@ pub fn wait(pid: i32) -> Waited {
     }
 }
 
-fn ptrace(request: libc::c_uint, pid: i32) {
+fn ptrace(request: libc::c_uint, pid: i32, signal: i32) {
     let none = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: the requests used here read and write no memory of this process.
-    let done = unsafe { libc::ptrace(request, pid, none, none) };
+    let done = unsafe { libc::ptrace(request, pid, none, libc::c_long::from(signal)) };
     assert_eq!(done, 0, "ptrace({request}): {}", std::io::Error::last_os_error());
 }
 
 /// Asks to be traced by the parent.
 pub fn trace_me() {
-    ptrace(libc::PTRACE_TRACEME, 0);
+    ptrace(libc::PTRACE_TRACEME, 0, 0);
 }
 
 /// Has a stopped child run one instruction, and waits until it has.
 #[must_use]
 pub fn step(pid: i32) -> Waited {
-    ptrace(libc::PTRACE_SINGLESTEP, pid);
+    step_into(pid, 0)
+}
+
+/// As [`step`], but a signal comes first: the child stops at the first instruction of its handler.
+#[must_use]
+pub fn step_into(pid: i32, signal: i32) -> Waited {
+    ptrace(libc::PTRACE_SINGLESTEP, pid, signal);
     wait(pid)
+}
+
+/// Has `handler` run when `signal` comes.
+pub fn on_signal(signal: i32, handler: extern "C" fn(i32)) {
+    // SAFETY: the handler is a function of the program's own; that it logs is what is attacked.
+    unsafe { libc::signal(signal, handler as *const () as libc::sighandler_t) };
+}
+
+/// Sends this thread a signal.
+pub fn raise(signal: i32) {
+    // SAFETY: raise touches no memory.
+    unsafe { libc::raise(signal) };
 }
 
 /// Has a stopped child run on, and waits until it stops or ends.
 #[must_use]
 pub fn go_on(pid: i32) -> Waited {
-    ptrace(libc::PTRACE_CONT, pid);
+    ptrace(libc::PTRACE_CONT, pid, 0);
     wait(pid)
 }
 
 /// Stops this process until its tracer lets it go on.
 pub fn stop_here() {
-    // SAFETY: raise touches no memory.
-    unsafe { libc::raise(libc::SIGSTOP) };
+    raise(libc::SIGSTOP);
 }
 
 /// Sends a signal to a child.

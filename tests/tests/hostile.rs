@@ -191,7 +191,7 @@ fn what_is_no_plain_file_of_ours_is_refused() {
     .unwrap();
     refused("a FIFO");
     std::fs::remove_file(&path).unwrap();
-    let _socket = std::os::unix::net::UnixListener::bind(&other.with_extension("s")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(other.with_extension("s")).unwrap();
     std::fs::rename(other.with_extension("s"), &path).unwrap();
     refused("a socket");
     std::fs::remove_file(&path).unwrap();

@@ -101,3 +101,32 @@ fn controls_are_seen_to_lose() {
     assert!(file.lost > 0 && file.torn == 0, "a BufWriter keeps all: {file:?}");
     file.print("CONTROL BufWriter, must lose");
 }
+
+/// Sub-buffers are overwritten while they are read: what is read is whole, and there once.
+#[test]
+fn read_while_overwritten() {
+    let mut all = Outcome::default();
+    for round in 0..4u64 {
+        let home = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let options = format!("threads=3 full=overwrite max=16384 keeper={} len=60", round % 2);
+        let mut producer = start(home.path(), &options);
+        let mut drain = Drain::open(&producer.live, &producer.channel());
+        drain.hand_back = round >= 2;
+        let until = Instant::now() + Duration::from_secs(1);
+        let mut reads = 0;
+        while Instant::now() < until {
+            drain.drain();
+            reads += 1;
+        }
+        producer.child.kill().unwrap();
+        producer.child.wait().unwrap();
+        drain.drain();
+        let mut outcome = judge(&drain.finish(), &producer.returned());
+        outcome.lost = 0;
+        assert!(outcome.is_clean(), "{options}: {outcome:?}");
+        outcome.cases = reads;
+        all.add(&outcome);
+    }
+    all.note = "losing is allowed here, tearing is not".into();
+    all.print("read while it is overwritten");
+}

@@ -221,3 +221,31 @@ fn holes_punched_on_a_full_disk() {
     outcome.print(attack);
     assert!(outcome.is_clean(), "{outcome:?}");
 }
+
+/// What nothing helps against: the pages that are being written are taken away. Whether the program
+/// then dies by SIGBUS is reported, not judged; until then it must not say what is not so.
+#[test]
+fn cut_to_nothing_under_load() {
+    let home = tempfile::tempdir().unwrap();
+    let mut producer = start(home.path(), "threads=2 count=2000000 max=65536");
+    let name = producer.channel();
+    let mut drain = Drain::open(&producer.live, &name);
+    drain.drain();
+    std::fs::File::options()
+        .write(true)
+        .open(producer.live.join(&name))
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut status = None;
+    while status.is_none() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+        status = producer.child.try_wait().unwrap();
+    }
+    let _ = producer.child.kill();
+    let _ = producer.child.wait();
+    let note = format!("ended by {status:?}: a known limit, see the channel's documentation");
+    Outcome { cases: 1, note, ..Outcome::default() }
+        .print("KNOWN LIMIT live file cut to 0 under load");
+}

@@ -430,9 +430,7 @@ mod tests {
                 let i = slots.begin_growth().unwrap();
                 slots.grown_leased(i);
             }
-            for index in order {
-                slots.park(index, 1, 1);
-            }
+            order.iter().for_each(|index| slots.park(*index, 1, 1));
             let mut back: Vec<u32> = (0..3).map(|_| slots.unpark().unwrap().index).collect();
             back.sort_unstable();
             assert_eq!(back, [0, 1, 2]);

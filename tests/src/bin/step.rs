@@ -6,6 +6,7 @@ use relay_log::channel::RawChannel;
 use relay_tests::report::Outcome;
 use relay_tests::script::{Script, act, config, scripts};
 use relay_tests::step::{DONE, STEPPED, birth, run};
+use relay_tests::storm;
 use relay_tests::sys::{self, Shared};
 use std::path::Path;
 use std::process::ExitCode;
@@ -62,6 +63,12 @@ fn attack(exe: &Path, only: Option<&str>) -> Outcome {
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    if let [_, "child", home, script] = args[..]
+        && let Some(calls) = script.strip_prefix("storm=")
+    {
+        storm::child(Path::new(home), calls.parse().unwrap_or(0));
+        return ExitCode::SUCCESS;
+    }
     if let [_, "child", home, script] = args[..] {
         child(Path::new(home), script);
         return ExitCode::SUCCESS;
