@@ -1,0 +1,128 @@
+//! How large archives are: replays text logs and puts what the collector makes of them next to
+//! `zstd -3` of the same text in the same order. Prints a Markdown table.
+//!
+//! ```text
+//! cargo run --release --example sizes -- FILE…
+//! ```
+
+use anyhow::{Context, Result};
+use relay_collect::query::Filter;
+use relay_collect::read::{ArchiveFd, ArchiveName, Snapshot, Store};
+use relay_collect::{Collector, Control, Options};
+use relay_fmt::archive::{open, read_body};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::Command;
+
+/// Bytes of an archive, apart.
+#[derive(Debug, Default)]
+struct Sizes {
+    /// The text, and what `zstd -3` makes of it.
+    text: usize,
+    plain: usize,
+    /// Templates, values, strings, and which row is of which kind.
+    messages: usize,
+    /// Times and writers.
+    order: usize,
+    /// Everything together: what is left is headers, positions and the index.
+    all: usize,
+}
+
+/// The messages of everything in a directory, a line each, in the order of the archives.
+fn text_of(dir: &Path) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let store = Store::open(dir, None)?;
+    Snapshot::take(&store)?.events(&mut Filter::new(), false, &mut |event| {
+        // The channel's own records, of its resizes, are no text of the file's.
+        let own = event.callsite.is_some_and(|site| site.target == "relay::channel");
+        if !own && event.write_message(&mut text).is_ok() {
+            text.push(b'\n');
+        }
+        ControlFlow::Continue(())
+    });
+    Ok(text)
+}
+
+/// Replays a file into a directory of its own, and archives it.
+fn archive(path: &Path, threads: u32, micros: bool) -> Result<Sizes> {
+    let dir = tempfile::tempdir()?;
+    // The logger is global: a process for each file.
+    let replay = std::env::current_exe()?.with_file_name("replay");
+    let done = Command::new(&replay)
+        .arg("--dir")
+        .arg(dir.path())
+        .args(["--threads", &threads.to_string()])
+        .arg(path)
+        .stderr(std::process::Stdio::null())
+        .status()
+        .with_context(|| format!("{}: build it with --examples", replay.display()))?;
+    anyhow::ensure!(done.success(), "replay has failed");
+    let mut options = Options::new(dir.path());
+    options.micros = micros;
+    let archives = options.archive_dir();
+    Collector::open(options)?.drain(&Control::new())?;
+    let text = text_of(dir.path())?;
+    let mut sizes = Sizes { text: text.len(), ..Sizes::default() };
+    sizes.plain = zstd::encode_all(&text[..], 3)?.len();
+    for name in ArchiveName::list(&archives)? {
+        let bytes = ArchiveFd::open(&archives.join(&name.file))?;
+        sizes.all += usize::try_from(std::fs::metadata(archives.join(&name.file))?.len())?;
+        for block in &open(&bytes)?.directory().blocks {
+            let body = read_body(&bytes, block)?;
+            // Four frames: tables, texts, numbers, order.
+            let mut rest = &body[..];
+            for frame in 0..4 {
+                let len = zstd::zstd_safe::find_frame_compressed_size(rest)
+                    .map_err(|_| anyhow::anyhow!("a body is not four frames"))?;
+                *(if frame < 3 { &mut sizes.messages } else { &mut sizes.order }) += len;
+                rest = rest.get(len..).unwrap_or_default();
+            }
+        }
+    }
+    Ok(sizes)
+}
+
+/// The figures of one file with so many writers: a row of the table.
+fn row(path: &Path, threads: u32) -> Result<[f64; 2]> {
+    let (nanos, micros) = (archive(path, threads, false)?, archive(path, threads, true)?);
+    let ratio = |n: usize| nanos.plain as f64 / n as f64;
+    println!(
+        "| {} | {threads} | {} | {} | {} | {} | {} | {} | {:.2} | {:.2} |",
+        path.file_name().unwrap_or_default().to_string_lossy().trim_end_matches(".zst"),
+        nanos.text,
+        nanos.plain,
+        nanos.messages,
+        nanos.order,
+        nanos.all,
+        micros.all,
+        ratio(nanos.messages),
+        ratio(nanos.all)
+    );
+    Ok([ratio(nanos.messages), ratio(nanos.all)])
+}
+
+fn main() -> Result<()> {
+    println!(
+        "| file | writers | text | zstd -3 | messages | times, writers | everything | everything, µs | zstd -3 : messages | zstd -3 : everything |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    let mut rows: Vec<(u32, [f64; 2])> = Vec::new();
+    for path in std::env::args().skip(1) {
+        for threads in [1, 4] {
+            rows.push((threads, row(Path::new(&path), threads)?));
+        }
+    }
+    for threads in [1, 4] {
+        let of = rows.iter().filter(|(t, _)| *t == threads);
+        let mean = |i: usize| {
+            let logs: Vec<f64> = of.clone().map(|(_, ratios)| ratios[i].ln()).collect();
+            (logs.iter().sum::<f64>() / logs.len() as f64).exp()
+        };
+        println!(
+            "\nGeometric means with {threads} writers: messages {:.2} × smaller than zstd -3, everything {:.2} × smaller.",
+            mean(0),
+            mean(1)
+        );
+    }
+    Ok(())
+}
