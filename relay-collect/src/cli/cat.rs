@@ -207,7 +207,14 @@ fn say(problems: &mut Vec<String>, notes: &mut Vec<String>) -> bool {
 }
 
 pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
-    let (store, mut filter) = (args.dir.store()?, args.filter()?);
+    let mut filter = match args.filter() {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("relay-collect: {error:#}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let store = args.dir.store()?;
     let mut out = Output { renderer: args.renderer(), bytes: Vec::new(), failed: None };
     let (mut snapshot, follow) = if args.follow {
         let (snapshot, follow) = Follow::start(&store)?;
