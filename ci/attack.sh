@@ -38,7 +38,7 @@ run() {
 cargo build --package relay-tests --tests --bins || exit 1
 run cargo run -q --package relay-tests --bin step
 RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_producer -- --nocapture
-for attack in limits family hostile nested; do
+for attack in limits family forked_threads hostile nested; do
     run cargo test -q --package relay-tests --test "$attack" -- --nocapture
 done
 run ci/loom.sh
