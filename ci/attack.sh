@@ -1,6 +1,7 @@
 #!/bin/sh
 # Attacks the channel and prints what came of it: attack, cases, records lost, doubled, torn, hangs,
-# crashes. Lines that begin with CONTROL must lose: they show that losing is seen.
+# crashes. Lines that begin with CONTROL must lose: they show that losing is seen. What nothing helps
+# against is named as a KNOWN LIMIT.
 #
 #   ci/attack.sh            everything
 #   ci/attack.sh --smoke    fewer rounds and models of two preemptions, in less than three minutes
