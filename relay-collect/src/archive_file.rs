@@ -4,7 +4,7 @@
 //! directory. What is written and not yet synced stays in memory, so that it can be written elsewhere
 //! when the kernel says that it could not keep it: an fsync that failed once is never believed again.
 
-use relay_fmt::archive::{ArchiveWriter, Entry, FileHeader, ReadAt};
+use relay_fmt::archive::{ArchiveWriter, Entry, FileHeader};
 use relay_fmt::block::EncodedBlock;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,75 +13,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// The end of a sealed archive's name.
-pub(crate) const SEALED: &str = ".relay.zst";
+const SEALED: &str = ".relay.zst";
 /// The end of an open archive's name.
-pub(crate) const PART: &str = ".relay.zst.part";
+const PART: &str = ".relay.zst.part";
 /// So much may be written and not synced, in bytes.
 const UNSYNCED: u64 = 16 << 20;
-
-/// A file to be read at any offset.
-#[derive(Debug)]
-pub struct ArchiveBytes(pub File);
-
-impl ReadAt for ArchiveBytes {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(buf, offset)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
-    }
-}
-
-/// The parts of an archive's file name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArchiveName {
-    /// The channel.
-    pub channel: String,
-    /// Its number among the archives of the channel.
-    pub number: u64,
-    /// Whether it is sealed.
-    pub sealed: bool,
-    /// The whole name.
-    pub file: String,
-}
-
-impl ArchiveName {
-    /// Takes a file name apart; `None` when it is no archive's.
-    #[must_use]
-    pub fn parse(file: &str) -> Option<Self> {
-        if file.starts_with('.') {
-            return None;
-        }
-        let (stem, sealed) = match file.strip_suffix(SEALED) {
-            Some(stem) => (stem, true),
-            None => (file.strip_suffix(PART)?, false),
-        };
-        let (rest, number) = stem.rsplit_once('-')?;
-        let (channel, _start) = rest.rsplit_once('-')?;
-        let number = number.parse().ok()?;
-        Some(Self { channel: channel.to_owned(), number, sealed, file: file.to_owned() })
-    }
-
-    /// The archives in a directory, by channel and number.
-    ///
-    /// # Errors
-    /// When the directory cannot be read; that it is not there is no error.
-    pub fn list(dir: &Path) -> io::Result<Vec<Self>> {
-        let entries = match std::fs::read_dir(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            names.extend(entry?.file_name().to_str().and_then(Self::parse));
-        }
-        names.sort_by(|a, b| {
-            (&a.channel, a.number, a.sealed).cmp(&(&b.channel, b.number, b.sealed))
-        });
-        Ok(names)
-    }
-}
 
 /// Syncs a directory, so that names in it are durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
@@ -266,20 +202,5 @@ impl ArchiveFile {
         std::fs::rename(self.dir.join(&self.name), self.dir.join(&sealed))?;
         sync_dir(&self.dir)?;
         Ok(sealed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_come_apart() {
-        let name = ArchiveName::parse("my-app-20261124T130000Z-17.relay.zst").unwrap();
-        assert_eq!((name.channel.as_str(), name.number, name.sealed), ("my-app", 17, true));
-        assert!(!ArchiveName::parse("a-20261124T130000Z-0.relay.zst.part").unwrap().sealed);
-        for other in ["a.relay", "a-b.relay.zst", "a-20261124T130000Z-x.relay.zst", ".relay.zst"] {
-            assert_eq!(ArchiveName::parse(other), None, "{other}");
-        }
     }
 }

@@ -16,7 +16,8 @@ use crate::merge::{Merge, MergedRun};
 use crate::notes::now_ns;
 use crate::take::Taken;
 use relay_fmt::archive::{Entry, FileHeader, Final, Quarantine, Supersedes};
-use relay_fmt::block::{BlockBuilder, BlockOptions, EncodedBlock};
+use relay_fmt::block::columns::Precision;
+use relay_fmt::block::{BlockBuilder, BlockKind, BlockOptions, EncodedBlock};
 use relay_fmt::callsite::Level;
 use relay_fmt::rows::ChannelId;
 use relay_log::channel::{Counter, Sub};
@@ -67,7 +68,7 @@ impl Lane {
     /// A lane that goes on where the archives of its channel stand.
     pub(crate) fn open(ctx: &mut Context<'_>, channel: &str) -> Result<Self, CollectError> {
         let dir = ctx.options.archive_dir();
-        let names = crate::archive_file::ArchiveName::list(&dir)?;
+        let names = crate::read::ArchiveName::list(&dir)?;
         let recovered = crate::recover::recover(&dir, &names, channel)?;
         for said in recovered.said {
             ctx.notes.say(Level::Warn, said);
@@ -167,8 +168,14 @@ impl Lane {
                 continue;
             }
             let runs = Merge::new(&mut self.lives, &taken, &mut self.builder).run();
-            let options = BlockOptions { level: ctx.options.level, ..BlockOptions::default() };
-            let block = self.builder.finish(&options).map_err(CollectError::block)?;
+            let precision = if ctx.options.micros { Precision::Micros } else { Precision::Nanos };
+            let level = ctx.options.level;
+            let options = BlockOptions { level, precision, ..BlockOptions::default() };
+            // What the columns' limits refuse goes in as rows: nothing is too odd to be kept.
+            let block = self.builder.finish(&options).or_else(|_| {
+                self.builder.finish(&BlockOptions { kind: BlockKind::Rows, ..options })
+            });
+            let block = block.map_err(CollectError::block)?;
             self.put_block(ctx, block)?;
             self.account(ctx, &taken, &runs)?;
             blocks += 1;

@@ -23,6 +23,7 @@ mod merge;
 mod notes;
 mod options;
 pub mod query;
+pub mod read;
 mod recover;
 pub mod render;
 mod retention;
@@ -30,7 +31,6 @@ mod spawn;
 mod take;
 mod watch;
 
-pub use archive_file::{ArchiveBytes, ArchiveName};
 pub use collector::{CollectError, Collector, Control};
 pub use options::Options;
 pub use spawn::{Spawned, spawn};

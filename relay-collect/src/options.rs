@@ -13,7 +13,8 @@ use std::time::Duration;
 /// | `keep_size`, `keep_age`, `keep_count` | everything is kept |
 /// | `block_bytes` | 6 MiB of channel bytes |
 /// | `block_age` | 1 s |
-/// | `level` | 3 |
+/// | `level` | 1 |
+/// | `micros` | nanoseconds are kept |
 /// | `uid` | only one's own channels |
 /// | `mode` | `0o600` |
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct Options {
     pub block_age: Duration,
     /// The zstd level of blocks.
     pub level: i32,
+    /// Whether times are kept to the microsecond only.
+    pub micros: bool,
     /// Another user whose channels are trusted.
     pub uid: Option<u32>,
     /// Permission bits of archives.
@@ -59,7 +62,8 @@ impl Options {
             keep_count: None,
             block_bytes: 6 << 20,
             block_age: Duration::from_secs(1),
-            level: 3,
+            level: 1,
+            micros: false,
             uid: None,
             mode: 0o600,
         }

@@ -4,8 +4,9 @@
 //! now and then; every block after that names the runs that it holds. So after any crash: find the
 //! last positions, add the blocks behind them, and nothing else is to be asked.
 
-use crate::archive_file::{ArchiveBytes, ArchiveFile, ArchiveName};
+use crate::archive_file::ArchiveFile;
 use crate::live::Archived;
+use crate::read::{ArchiveFd, ArchiveName};
 use relay_fmt::archive::{
     self, ArchiveWriter, BlockEntry, Directory, Entry, Scan, ScanOptions, read_block, read_control,
 };
@@ -37,12 +38,11 @@ pub(crate) fn recover(dir: &Path, names: &[ArchiveName], channel: &str) -> io::R
     let own: Vec<&ArchiveName> = names.iter().filter(|name| name.channel == channel).collect();
     for name in own.iter().rev() {
         let path = dir.join(&name.file);
-        let file = OpenOptions::new().read(true).write(!name.sealed).open(&path)?;
-        let bytes = ArchiveBytes(file);
+        let bytes = ArchiveFd::open(&path)?;
         if recovered.last.is_some() {
             // An older archive that was never sealed, after its successor was begun.
             if !name.sealed {
-                seal_left_over(dir, name, bytes, &mut recovered)?;
+                seal_left_over(dir, name, &bytes, &mut recovered)?;
             }
             continue;
         }
@@ -60,7 +60,7 @@ pub(crate) fn recover(dir: &Path, names: &[ArchiveName], channel: &str) -> io::R
         positions(&bytes, &directory, &mut recovered)?;
         recovered.last = Some((name.number, name.file.clone()));
         if let Some(scan) = scan.filter(|_| !name.sealed) {
-            resume(dir, name, bytes, &scan, &mut recovered)?;
+            resume(dir, name, &scan, &mut recovered)?;
         }
     }
     Ok(recovered)
@@ -69,11 +69,10 @@ pub(crate) fn recover(dir: &Path, names: &[ArchiveName], channel: &str) -> io::R
 fn resume(
     dir: &Path,
     name: &ArchiveName,
-    bytes: ArchiveBytes,
     scan: &Scan,
     recovered: &mut Recovered,
 ) -> io::Result<()> {
-    let file = bytes.0;
+    let file = OpenOptions::new().read(true).write(true).open(dir.join(&name.file))?;
     if scan.sealed {
         // Killed between the directory and the new name.
         file.sync_all()?;
@@ -97,13 +96,13 @@ fn resume(
 fn seal_left_over(
     dir: &Path,
     name: &ArchiveName,
-    bytes: ArchiveBytes,
+    bytes: &ArchiveFd,
     recovered: &mut Recovered,
 ) -> io::Result<()> {
-    match archive::scan(&bytes, &ScanOptions::default()) {
+    match archive::scan(bytes, &ScanOptions::default()) {
         Ok(scan) => {
             let mut older = Recovered::default();
-            resume(dir, name, bytes, &scan, &mut older)?;
+            resume(dir, name, &scan, &mut older)?;
             if let Some(open) = older.open {
                 open.seal()?;
             }
@@ -117,7 +116,7 @@ fn seal_left_over(
 
 /// The positions that an archive says: its last positions entry, and the blocks behind it.
 fn positions(
-    bytes: &ArchiveBytes,
+    bytes: &ArchiveFd,
     directory: &Directory,
     recovered: &mut Recovered,
 ) -> io::Result<()> {
@@ -154,7 +153,7 @@ fn positions(
     Ok(())
 }
 
-fn add_block(bytes: &ArchiveBytes, block: &BlockEntry, recovered: &mut Recovered) {
+fn add_block(bytes: &ArchiveFd, block: &BlockEntry, recovered: &mut Recovered) {
     let facts = &block.header.facts;
     // The rows say exactly how far each writer's clock came; without them the header says enough.
     let rows = read_block(bytes, block).ok();

@@ -1,12 +1,11 @@
 //! Old archives go; what they held is remembered in a tombstone before they do.
 
-use crate::archive_file::{ArchiveBytes, ArchiveName};
 use crate::collector::{CollectError, Context};
 use crate::lane::Lane;
 use crate::notes::now_ns;
+use crate::read::{ArchiveFd, ArchiveName};
 use relay_fmt::archive::{Entry, Tombstone, open};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 struct Old {
@@ -69,7 +68,7 @@ pub(crate) fn run(lanes: &mut [Lane], ctx: &mut Context<'_>) -> Result<(), Colle
 }
 
 fn tombstone(dir: &Path, name: &ArchiveName) -> Option<Tombstone> {
-    let bytes = ArchiveBytes(File::open(dir.join(&name.file)).ok()?);
+    let bytes = ArchiveFd::open(&dir.join(&name.file)).ok()?;
     let opened = open(&bytes).ok()?;
     let mut stone = Tombstone {
         file: name.file.clone(),

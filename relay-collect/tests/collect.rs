@@ -1,12 +1,12 @@
 //! What goes into channels comes out of archives: once, in order, whole.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
-use relay_collect::{ArchiveBytes, ArchiveName, Collector, Control, Options};
+use relay_collect::read::{ArchiveFd, ArchiveName};
+use relay_collect::{Collector, Control, Options};
 use relay_fmt::archive::{Entry, open, read_block, read_control};
 use relay_fmt::record::Kind;
 use relay_log::channel::{Config, RawChannel};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn read_all(dir: &Path) -> (Streams, Vec<Entry>) {
     let (mut streams, mut entries) = (Streams::new(), Vec::new());
     let archive = dir.join("archive");
     for name in ArchiveName::list(&archive).unwrap() {
-        let bytes = ArchiveBytes(File::open(archive.join(&name.file)).unwrap());
+        let bytes = ArchiveFd::open(&archive.join(&name.file)).unwrap();
         let opened = open(&bytes).unwrap();
         for place in &opened.directory().controls {
             entries.extend(read_control(&bytes, opened.directory(), *place).unwrap());

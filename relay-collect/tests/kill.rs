@@ -6,7 +6,8 @@
 //! process that is killed has anything to do with checking it.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
-use relay_collect::{ArchiveBytes, ArchiveName, Collector, Control, Options};
+use relay_collect::read::{ArchiveFd, ArchiveName};
+use relay_collect::{Collector, Control, Options};
 use relay_fmt::archive::{Entry, open, read_block, read_control};
 use relay_log::channel::{Config, OnFull, RawChannel};
 use std::collections::HashMap;
@@ -114,7 +115,7 @@ fn check(dir: &Path) -> Found {
     let mut streams: HashMap<(u32, u64), Vec<u64>> = HashMap::new();
     let archive = dir.join("archive");
     for name in ArchiveName::list(&archive).unwrap() {
-        let bytes = ArchiveBytes(File::open(archive.join(&name.file)).unwrap());
+        let bytes = ArchiveFd::open(&archive.join(&name.file)).unwrap();
         let opened = open(&bytes).unwrap();
         for place in &opened.directory().controls {
             for entry in read_control(&bytes, opened.directory(), *place).unwrap() {

@@ -1,10 +1,10 @@
 //! Measures the columnar block body on real logs: `columns_measure [--level N] FILE.zst…`, and on
-//! typed records: `columns_measure --typed N`. Checks that every byte comes back.
+//! typed records: `columns_measure --typed N`; `--find FILE.zst NEEDLE` measures searching. Checks that every byte comes back.
 
 #[cfg(feature = "archive")]
 mod measure {
     use relay_fmt::block::RowBuffer;
-    use relay_fmt::block::columns::{Encoder, Precision, decode};
+    use relay_fmt::block::columns::{Encoder, Precision, contains, decode};
     use relay_fmt::callsite::{Callsite, Facade, Field, Level};
     use relay_fmt::record::Kind;
     use relay_fmt::rows::{ChannelId, Run, Source};
@@ -15,11 +15,7 @@ mod measure {
     const BLOCK: usize = 4 << 20;
 
     fn callsite(template: &str, layout: Layout, of: &[Type]) -> Arc<Callsite> {
-        let field = |of: &Type| Field {
-            name: String::new(),
-            of: *of,
-            argument_only: true,
-        };
+        let field = |of: &Type| Field { name: String::new(), of: *of, argument_only: true };
         Arc::new(Callsite {
             level: Level::Info,
             facade: Facade::Log,
@@ -71,10 +67,7 @@ mod measure {
 
     impl Clock {
         fn tick(&mut self) -> i64 {
-            self.1 = self
-                .1
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            self.1 = self.1.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             self.0 += 1000 + (self.1 >> 50) as i64;
             self.0
         }
@@ -111,10 +104,7 @@ mod measure {
         for rows in blocks {
             let mut body = Vec::new();
             let summary = encoder.encode(rows, &mut body).expect("blocks encode");
-            frames
-                .iter_mut()
-                .zip(summary.frames)
-                .for_each(|(a, b)| *a += b);
+            frames.iter_mut().zip(summary.frames).for_each(|(a, b)| *a += b);
             classes += summary.classes;
             bodies.push(body);
         }
@@ -138,18 +128,12 @@ mod measure {
         let mut all = blocks(&text);
         let mut encoder = Encoder::new(level).expect("an encoder");
         let ((bodies, frames, classes), encode_s) = best(|| encode_all(&mut encoder, &all));
-        let (decoded, decode_s) = best(|| {
-            bodies
-                .iter()
-                .map(|b| decode(b).expect("it decodes"))
-                .collect::<Vec<_>>()
-        });
+        let (decoded, decode_s) =
+            best(|| bodies.iter().map(|b| decode(b).expect("it decodes")).collect::<Vec<_>>());
         assert!(decoded == all, "{path} came back different");
         let size = |bodies: &[Vec<u8>]| bodies.iter().map(Vec::len).sum::<usize>();
         let full = size(&bodies);
-        let mut micros = Encoder::new(level)
-            .expect("an encoder")
-            .precision(Precision::Micros);
+        let mut micros = Encoder::new(level).expect("an encoder").precision(Precision::Micros);
         let micros = size(&encode_all(&mut micros, &all).0);
         all.iter_mut().for_each(|rows| rows.time_ns.fill(0));
         let timeless = size(&encode_all(&mut encoder, &all).0);
@@ -157,11 +141,7 @@ mod measure {
         let rest = size(&encode_all(&mut encoder, &all).0);
         let ratio = plain as f64 / rest as f64;
         let mb = text.len() as f64 / 1e6;
-        let name = path
-            .rsplit('/')
-            .next()
-            .unwrap_or(path)
-            .trim_end_matches(".zst");
+        let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".zst");
         println!(
             "{name:26} {:9} {plain:8} {rest:8} {ratio:5.2} {:7} {:5} {:8} {:5.0} {:5.0} {:5.0}  {classes} {frames:?}",
             text.len(),
@@ -210,6 +190,31 @@ mod measure {
         );
     }
 
+    /// How long it takes to find which blocks of a file can contain a needle.
+    fn find(path: &str, needle: &str, level: i32) {
+        let packed = std::fs::read(path).expect("the file reads");
+        let text = zstd::decode_all(&packed[..]).expect("the file decompresses");
+        let all = blocks(&text);
+        let (bodies, ..) = encode_all(&mut Encoder::new(level).expect("an encoder"), &all);
+        let may = |body: &Vec<u8>| contains(body, needle.as_bytes()).expect("it decodes");
+        let (found, seconds) = best(|| bodies.iter().filter(|b| may(b)).count());
+        let really = all.iter().filter(|rows| {
+            let mut lines = (0..rows.len()).map(|i| rows.payload_of(i));
+            lines.any(|line| memchr::memmem::find(line, needle.as_bytes()).is_some())
+        });
+        println!(
+            "{needle:?}: {found} of {} blocks may contain it, {} do, {:.2} ms, {:.2} GB/s",
+            bodies.len(),
+            really.count(),
+            seconds * 1e3,
+            text.len() as f64 / seconds / 1e9,
+        );
+    }
+
+    fn number(arguments: &mut impl Iterator<Item = String>) -> usize {
+        arguments.next().and_then(|n| n.parse().ok()).expect("a number")
+    }
+
     pub(super) fn main() {
         let mut arguments = std::env::args().skip(1);
         let (mut level, mut ratios) = (1, Vec::new());
@@ -218,25 +223,20 @@ mod measure {
             "file", "raw", "zstd-3", "rest", "times", "runs", "all,us"
         );
         while let Some(argument) = arguments.next() {
-            let mut number = || {
-                arguments
-                    .next()
-                    .and_then(|n| n.parse().ok())
-                    .expect("a number")
-            };
             match argument.as_str() {
-                "--level" => level = number(),
-                "--typed" => typed(number() as usize, level),
+                "--find" => {
+                    let mut word = || arguments.next().expect("--find FILE NEEDLE");
+                    let (path, needle) = (word(), word());
+                    find(&path, &needle, level);
+                }
+                "--level" => level = number(&mut arguments) as i32,
+                "--typed" => typed(number(&mut arguments), level),
                 path => ratios.push(file(path, level)),
             }
         }
         if !ratios.is_empty() {
             let mean = ratios.iter().map(|r| r.ln()).sum::<f64>() / ratios.len() as f64;
-            println!(
-                "geometric mean of {} ratios to zstd -3: {:.3}",
-                ratios.len(),
-                mean.exp()
-            );
+            println!("geometric mean of {} ratios to zstd -3: {:.3}", ratios.len(), mean.exp());
         }
     }
 }

@@ -82,6 +82,21 @@ impl StaticCallsite {
         }
     }
 
+    /// The callsite of one of Relay's macros.
+    #[must_use]
+    pub const fn of_macro(
+        level: Level,
+        line: u32,
+        target: &'static str,
+        module: &'static str,
+        file: &'static str,
+        template: &'static str,
+        fields: &'static [(&'static str, Type, bool)],
+    ) -> Self {
+        let (facade, layout) = (Facade::Relay, Layout::Packed);
+        Self::new(level, facade, line, target, module, file, "", template, fields, layout)
+    }
+
     /// The number by which records of the channel in `slot` name it, once it is described there.
     /// `None` when the record must bring the description itself.
     #[inline]

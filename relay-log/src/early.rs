@@ -5,7 +5,7 @@ use crate::channel::handover::{self, Kept, Who};
 use crate::channel::shelf::Stack;
 use crate::channel::{Payload, TickSource, os, thread, tick};
 use crate::filter::{Filter, FilterCell};
-use crate::sink::{ACTIVE, Relays, inline_payload, set_max};
+use crate::sink::{ACTIVE, Relays, SETTING_UP, inline_payload, set_max};
 use crate::{logger, panic};
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::Kind;
@@ -61,6 +61,7 @@ static START: OnceLock<(TickSource, Anchor)> = OnceLock::new();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn early() -> bool {
+    let _one = SETTING_UP.lock();
     if STARTED.swap(true, AcqRel) || ACTIVE.get().is_some() {
         return logger::is_installed();
     }
@@ -79,9 +80,7 @@ pub fn early() -> bool {
     }
     os::at_exit(at_exit);
     panic::install();
-    if ACTIVE.get().is_none() {
-        set_max(FILTER.max());
-    }
+    set_max(FILTER.max());
     true
 }
 
@@ -233,9 +232,12 @@ fn line(since_ns: i64, callsite: &Callsite, values: &[u8]) -> Vec<u8> {
     }
     let mut line = format!("[{since:.6}s {level} {}] ", callsite.target).into_bytes();
     // What was logged may hold anything; a terminal should not obey it.
-    let safe =
-        |b: u8| if b == b'\n' { vec![b' '] } else { std::ascii::escape_default(b).collect() };
-    line.extend(text.into_iter().flat_map(|b| if b < 0x20 { safe(b) } else { vec![b] }));
+    for byte in text {
+        match byte {
+            0..0x20 | 0x7f => line.extend(std::ascii::escape_default(byte)),
+            _ => line.push(byte),
+        }
+    }
     line.push(b'\n');
     line
 }

@@ -15,18 +15,32 @@
 //! Blocking parks the thread that logs: when a channel is full and its policy is
 //! [`OnFull::Block`], an async worker waits too.
 //!
+//! # In signal handlers
+//!
+//! A handler may interrupt a log call anywhere and log itself: its records go into a stream of their
+//! own and nothing waits. Memory is allocated, which a handler should not do, only where a statement
+//! is used for the first time in a channel, where its values take more than 2,048 bytes (512 in the
+//! middle of another call), and before `init`.
+//!
+//! # Forks
+//!
+//! A forked child gets channels of its own at its first call, spans that are open included, and no
+//! helper threads. A `vfork` child must not log.
+//!
 //! Without its features the crate is [`channel`] alone.
 
 pub mod channel;
 
 #[cfg(feature = "log")]
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
-#[cfg(feature = "log")]
 mod builder;
 #[cfg(feature = "log")]
+#[cfg_attr(
+    not(feature = "macros"),
+    allow(unreachable_pub, dead_code, reason = "public for the macros alone")
+)]
 mod callsite;
+#[cfg(feature = "macros")]
+mod deferred;
 #[cfg(feature = "log")]
 mod early;
 #[cfg(feature = "log")]
@@ -67,3 +81,13 @@ pub use self::{
 
 #[cfg(feature = "tracing")]
 pub use self::tracing_layer::{RelayFilter, RelayLayer};
+
+#[cfg(feature = "macros")]
+pub use deferred::{__private, Argument};
+#[cfg(feature = "macros")]
+pub use relay_fmt::callsite::Level;
+#[cfg(feature = "macros")]
+pub use relay_log_macros::{Argument, debug, error, event, info, log, trace, warn};
+// The macros name the crate, in its own tests too.
+#[cfg(all(test, feature = "macros"))]
+extern crate self as relay_log;

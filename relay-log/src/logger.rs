@@ -80,8 +80,9 @@ fn site(record: &Record<'_>) -> Option<&'static Site> {
                     (None, None) => true,
                     _ => false,
                 }
-                // By content: a computed target may stand where another one stood.
-                && site.callsite.target == target
+                && (same(site.callsite.target, module) && std::ptr::eq(target, module)
+                    // By content: a computed target may stand where another one stood.
+                    || site.callsite.target == target)
         },
         || new_site(level, line, file, module, literal, target),
     )

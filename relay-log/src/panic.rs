@@ -41,7 +41,7 @@ pub(crate) fn install() {
     ONCE.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if WANTED.load(Relaxed) && sink::enabled(&PANIC) {
+            if WANTED.load(Relaxed) && sink::level_enabled(PANIC.level) && sink::allowed(&PANIC) {
                 record(info);
             }
             if cfg!(panic = "abort") && early::is_waiting() {

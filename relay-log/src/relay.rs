@@ -5,7 +5,7 @@ use crate::callsite::StaticCallsite;
 use crate::channel::thread::{self, MAX_CHANNELS, append, own_channel};
 use crate::channel::{Channel, Counter, keeper, os};
 use crate::filter::{Filter, FilterCell, FilterError};
-use crate::sink::{self, ACTIVE, Relays, set_max};
+use crate::sink::{self, ACTIVE, Relays, SETTING_UP, set_max};
 use crate::{ByteSize, InitError, early, logger, panic};
 use relay_fmt::callsite::{Facade, Level};
 use relay_fmt::record::Kind;
@@ -83,7 +83,6 @@ impl ChannelStats {
 
 /// Slots given away; they are never taken back.
 static SLOTS: AtomicU64 = AtomicU64::new(0);
-static SETTING_UP: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
 
 impl Relay {
     /// Begins to set up a relay in the directory that it shares with its collector.

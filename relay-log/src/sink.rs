@@ -26,7 +26,10 @@ pub(crate) struct Relays {
 /// The relay that `log` and Relay's own macros write to.
 pub(crate) static ACTIVE: Leaked<Relays> = Leaked::new();
 /// The most verbose level that anything of the program's own passes; 0 for none.
-static MAX: AtomicU8 = AtomicU8::new(0);
+static MAX: AtomicU8 = AtomicU8::new(if cfg!(test) { Level::Trace as u8 } else { 0 });
+
+/// One thread at a time makes or prepares the program's relay.
+pub(crate) static SETTING_UP: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
 
 /// Sets the most verbose level for `log` and Relay's own macros.
 pub(crate) fn set_max(max: log::LevelFilter) {
@@ -34,10 +37,10 @@ pub(crate) fn set_max(max: log::LevelFilter) {
     log::set_max_level(max);
 }
 
-/// Whether the program's relay records this callsite now.
+/// Whether the program's relay records this callsite now, its level being let through.
 #[inline]
-pub(crate) fn enabled(callsite: &StaticCallsite) -> bool {
-    callsite.level as u8 <= MAX.load(Relaxed) && filter().allows(callsite)
+pub(crate) fn allowed(callsite: &StaticCallsite) -> bool {
+    filter().allows(callsite)
 }
 
 /// The filter of the program's relay, or of the records before it.
@@ -49,7 +52,8 @@ pub(crate) fn filter() -> &'static FilterCell {
     }
 }
 
-/// Whether any target is let through at this level.
+/// Whether any target is let through at this level: one relaxed load.
+#[inline]
 pub(crate) fn level_enabled(level: Level) -> bool {
     level as u8 <= MAX.load(Relaxed)
 }
@@ -73,7 +77,7 @@ pub(crate) fn write(
     }
 }
 
-fn collected(len: usize, fill: &dyn Fn(&mut Payload<'_>)) -> Vec<u8> {
+pub(crate) fn collected(len: usize, fill: &dyn Fn(&mut Payload<'_>)) -> Vec<u8> {
     let mut values = vec![0; len];
     fill(&mut Payload::over(&mut values));
     values

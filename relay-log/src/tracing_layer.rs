@@ -124,7 +124,11 @@ impl Span {
 
     /// Says in a channel that the span began, if it does not know.
     fn tell(&self, slot: usize) {
-        let values = self.values.lock();
+        // Never waits: it may be this very thread that a signal handler has interrupted in here. Then
+        // an event comes a little before its span, as it can from another thread.
+        let Some(values) = self.values.try_lock() else {
+            return;
+        };
         if self.is_told(slot) {
             return;
         }

@@ -111,7 +111,7 @@ fn what_is_never_handed_over_is_printed() {
         let of =
             |text: &str| stderr.lines().filter(|l| l.starts_with('[') && l.contains(text)).count();
         assert_eq!(of("s INFO early] kept 1 port=80 half=0.5"), 1, "{role}: {stderr}");
-        assert_eq!(of("WARN early] from a thread and a second line"), 1, "{role}: {stderr}");
+        assert_eq!(of("WARN early] from a thread\\nand a second line"), 1, "{role}: {stderr}");
         assert_eq!(of("not kept"), 0, "{role}: {stderr}");
         assert_eq!(of("ERROR panic] main gives up"), usize::from(role == "panic"), "{stderr}");
         assert_eq!(of("ERROR early] no logs:"), usize::from(role == "failed-init"), "{stderr}");

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// | option | default |
 /// |---|---|
 /// | `kind` | [`BlockKind::Columns`] |
-/// | `level` | 3 |
+/// | `level` | 1 |
 /// | `precision` | [`Precision::Nanos`] |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockOptions {
@@ -27,7 +27,7 @@ pub struct BlockOptions {
 
 impl Default for BlockOptions {
     fn default() -> Self {
-        Self { kind: BlockKind::Columns, level: 3, precision: Precision::Nanos }
+        Self { kind: BlockKind::Columns, level: 1, precision: Precision::Nanos }
     }
 }
 

@@ -142,7 +142,7 @@ mod tests {
         let refused = take(&mut Cursor::new(&frame), MAX_CONTENT);
         assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
         frame[5] = 17 << 3;
-        assert_eq!(take(&mut Cursor::new(&frame), MAX_CONTENT).unwrap(), []);
+        assert_eq!(take(&mut Cursor::new(&frame), MAX_CONTENT).unwrap(), [0u8; 0]);
     }
 
     #[test]

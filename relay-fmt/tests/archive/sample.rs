@@ -4,7 +4,9 @@ use relay_fmt::archive::{
     Announce, ArchiveWriter, ChannelPosition, Entry, FileHeader, Final, Note, Positions,
     Quarantine, SubBufferPosition, Supersedes, Tombstone, WriterPosition,
 };
-use relay_fmt::block::{BlockBuilder, BlockOptions, EncodedBlock, FilterBuilder, RowBuffer};
+use relay_fmt::block::{
+    BlockBuilder, BlockKind, BlockOptions, EncodedBlock, FilterBuilder, RowBuffer,
+};
 use relay_fmt::callsite::{Callsite, Facade, Field, Level};
 use relay_fmt::record::Kind;
 use relay_fmt::rows::{ChannelId, Run, Source, Span};
@@ -113,7 +115,8 @@ pub(crate) fn block(n: u32) -> (RowBuffer, EncodedBlock) {
     let mut builder = BlockBuilder::new();
     fill(&mut builder, n);
     let rows = builder.rows().clone();
-    let mut block = builder.finish(&BlockOptions::default()).unwrap();
+    let mut block =
+        builder.finish(&BlockOptions { kind: BlockKind::Rows, ..BlockOptions::default() }).unwrap();
     if n == 1 {
         let mut filter = FilterBuilder::new();
         filter.add(b"block 1 line 0");

@@ -51,21 +51,21 @@ pub(crate) struct Kept {
 /// Where a thread's stream in a slot goes on: writer, leases so far, next number.
 type Position = (u64, u64, u64);
 
-#[derive(Debug)]
-struct Table {
-    epoch: u32,
-    positions: HashMap<(u32, usize), Position>,
-}
+/// By thread and slot.
+type Positions = HashMap<(u32, usize), Position>;
 
 const NONE: u32 = 0;
 const UNDER_WAY: u32 = 1;
 const DONE: u32 = 2;
 
 static STATE: AtomicU32 = AtomicU32::new(NONE);
-static TABLE: Leaked<Table> = Leaked::new();
+/// The process in a line of forks that hands over: in a child nobody is going to finish it.
+static OF: AtomicU32 = AtomicU32::new(0);
+static POSITIONS: Leaked<Positions> = Leaked::new();
 
 /// Says that a hand-over begins. Before the first thread can see the channels.
 pub(crate) fn begin() {
+    OF.store(os::epoch(), Release);
     STATE.store(UNDER_WAY, Release);
 }
 
@@ -75,8 +75,8 @@ pub(crate) fn finish(mut kept: Vec<Kept>) {
     // Stable: a thread's records keep their order.
     kept.sort_by_key(|record| (record.thread, record.slot));
     let streams = kept.chunk_by(|a, b| (a.thread, a.slot) == (b.thread, b.slot));
-    let positions = streams.filter_map(write).collect();
-    TABLE.set(Box::leak(Box::new(Table { epoch: os::epoch(), positions })));
+    let positions: Positions = streams.filter_map(write).collect();
+    POSITIONS.set(Box::leak(Box::new(positions)));
     STATE.store(DONE, Release);
 }
 
@@ -101,14 +101,14 @@ fn write(kept: &[Kept]) -> Option<((u32, usize), Position)> {
 pub(crate) fn continuation(thread: u32) -> Option<[Option<Position>; MAX_CHANNELS]> {
     loop {
         match STATE.load(Acquire) {
+            _ if OF.load(Acquire) != os::epoch() => return None,
             UNDER_WAY => std::thread::sleep(Duration::from_micros(50)),
             DONE => break,
             _ => return None,
         }
     }
-    // A forked child's streams are not its parent's.
-    let table = TABLE.get().filter(|table| table.epoch == os::epoch())?;
-    Some(std::array::from_fn(|slot| table.positions.get(&(thread, slot)).copied()))
+    let positions = POSITIONS.get()?;
+    Some(std::array::from_fn(|slot| positions.get(&(thread, slot)).copied()))
 }
 
 #[cfg(test)]

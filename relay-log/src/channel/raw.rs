@@ -52,6 +52,12 @@ impl RawChannel {
         self.channel.allocated_bytes()
     }
 
+    /// Says that the program ends in order: the audit tells it from one that was killed. What is
+    /// written is there either way.
+    pub fn announce_end(&self) {
+        self.channel.announce_end();
+    }
+
     /// Sets the size that is kept allocated, in bytes, and raises the cap to it where it is lower.
     pub fn resize(&self, bytes: u64) {
         self.channel.resize(bytes);

@@ -72,27 +72,27 @@ impl Classes {
         self.keys.get(class.key.0..class.key.1).unwrap_or_default()
     }
 
-    /// The class of this kind, callsite and program, if there is one.
+    /// The class of this kind, callsite and program, if there is one, by their [`key_hash`].
     #[inline]
-    pub(super) fn find(&self, kind: Kind, callsite: u32, key: &[u8]) -> Option<u32> {
+    pub(super) fn find(&self, hash: u64, kind: Kind, callsite: u32, key: &[u8]) -> Option<u32> {
         let same = |i: u32| is(&self.list, &self.keys, i, kind, callsite, key);
-        self.table.find_only(key_hash(kind, callsite, key), same)
+        self.table.find_only(hash, same)
     }
 
     /// The class of this kind, callsite and program, made when there is none. `None` when there are
     /// too many already; a program of one step is always taken.
     #[inline]
     pub(super) fn intern(&mut self, kind: Kind, callsite: u32, key: &[u8]) -> Option<u32> {
+        let hash = key_hash(kind, callsite, key);
         let next = self.list.len() as u32;
         let full = next as usize >= MAX_CLASSES
             || self.keys.len() + key.len() > MAX_KEYS
             || self.values >= MAX_COLUMNS;
         if full && key.len() > 1 {
-            return self.find(kind, callsite, key);
+            return self.find(hash, kind, callsite, key);
         }
         let (list, keys) = (&self.list, &self.keys);
         let same = |i: u32| is(list, keys, i, kind, callsite, key);
-        let hash = key_hash(kind, callsite, key);
         match self.table.find(hash, next, same) {
             Found::Old(class) => return Some(class),
             Found::Crowded if key.len() > 1 => return None,
@@ -167,11 +167,7 @@ impl Classes {
             self.groups.push(of);
         }
         // Contexts are hashes: what they lead to must hold values of the same type.
-        if self.groups.get(group as usize) == Some(&of) {
-            group
-        } else {
-            ALONE
-        }
+        if self.groups.get(group as usize) == Some(&of) { group } else { ALONE }
     }
 }
 
@@ -182,8 +178,9 @@ fn is(list: &[Class], keys: &[u8], n: u32, kind: Kind, callsite: u32, key: &[u8]
     })
 }
 
+/// A hash of everything that tells classes apart.
 #[inline]
-fn key_hash(kind: Kind, callsite: u32, key: &[u8]) -> u64 {
+pub(super) fn key_hash(kind: Kind, callsite: u32, key: &[u8]) -> u64 {
     mix(hash(key), u64::from(callsite) << 8 | kind as u64)
 }
 

@@ -53,12 +53,7 @@ pub fn decode(body: &[u8]) -> Result<RowBuffer> {
     if layout.sequence.len() != rows.run.len() || layout.text_at != text.position() {
         return Err(Error::new("the frames of a block do not belong together"));
     }
-    let Layout {
-        classes,
-        shapes,
-        sequence,
-        ..
-    } = layout;
+    let Layout { classes, shapes, sequence, .. } = layout;
     let mut columns = {
         let number = packed.unpack(Frame::Number)?;
         get_columns(&shapes, &number, &mut text)?
@@ -94,12 +89,7 @@ impl<'a> Layout<'a> {
             return Err(Error::new("a block has something left over"));
         }
         let shapes = column_shapes(&classes, count, &sequence)?;
-        Ok(Self {
-            classes,
-            shapes,
-            sequence,
-            text_at,
-        })
+        Ok(Self { classes, shapes, sequence, text_at })
     }
 }
 
@@ -119,14 +109,7 @@ fn get_classes<'a>(input: &mut Cursor<'a>) -> Result<(Vec<Class<'a>>, usize)> {
         if steps > MAX_OPS {
             return Err(Error::new("a block has too many programs"));
         }
-        list.push(Class {
-            kind,
-            callsite,
-            program,
-            ops,
-            columns: Vec::new(),
-            taken,
-        });
+        list.push(Class { kind, callsite, program, ops, columns: Vec::new(), taken });
     }
     if columns > values {
         return Err(Error::new("a block has columns that nothing uses"));
@@ -171,10 +154,7 @@ fn column_shapes(
         }
     }
     let unused = Error::new("a block has columns that nothing uses");
-    shapes
-        .into_iter()
-        .map(|shape| shape.ok_or(unused))
-        .collect()
+    shapes.into_iter().map(|shape| shape.ok_or(unused)).collect()
 }
 
 pub(super) fn get_columns(
@@ -182,9 +162,7 @@ pub(super) fn get_columns(
     number: &[u8],
     text: &mut Text<'_>,
 ) -> Result<Vec<Column>> {
-    let total = shapes
-        .iter()
-        .fold(0usize, |sum, (_, n)| sum.saturating_add(*n));
+    let total = shapes.iter().fold(0usize, |sum, (_, n)| sum.saturating_add(*n));
     if total > ints::MAX_VALUES {
         return Err(Error::new("a block has too many values"));
     }
@@ -271,11 +249,7 @@ fn put_row(
             }
             Op::Slot(slot) => {
                 let value = take().unwrap_or_default();
-                let second = if slot.columns().len() > 1 {
-                    take()
-                } else {
-                    None
-                };
+                let second = if slot.columns().len() > 1 { take() } else { None };
                 let len = match slot {
                     Slot::Str => strings::unpack(value).1,
                     _ => 0,

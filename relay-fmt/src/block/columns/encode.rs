@@ -1,5 +1,6 @@
 //! Encoding a block.
 
+use super::choose::{SEQUENCE_TRIAL, TRIAL};
 use super::classes::Class;
 use super::floats::{self, Width};
 use super::frames::{FRAMES, Streams};
@@ -52,9 +53,7 @@ pub struct Encoder {
 impl std::fmt::Debug for Encoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("Encoder");
-        shown
-            .field("level", &self.level)
-            .field("precision", &self.precision);
+        shown.field("level", &self.level).field("precision", &self.precision);
         shown.finish_non_exhaustive()
     }
 }
@@ -151,13 +150,11 @@ impl Encoder {
         }
         ints::put(meta, &columns, &mut self.ints);
         self.room.clear();
-        let ranks = self
-            .scan
-            .class
-            .iter()
-            .map(|c| rank.get(*c as usize).copied());
+        let ranks = self.scan.class.iter().map(|c| rank.get(*c as usize).copied());
         self.room.extend(ranks.map(Option::unwrap_or_default));
+        self.ints.trial_len = SEQUENCE_TRIAL;
         ints::put(meta, &self.room, &mut self.ints);
+        self.ints.trial_len = TRIAL;
     }
 
     fn put_columns(&mut self, payload: &[u8]) {
@@ -185,13 +182,8 @@ impl Encoder {
 /// Checks what decoding relies on.
 fn check(rows: &RowBuffer) -> Result<()> {
     let n = rows.len();
-    let lengths = [
-        rows.kind.len(),
-        rows.callsite.len(),
-        rows.span.len(),
-        rows.time_ns.len(),
-        rows.end.len(),
-    ];
+    let lengths =
+        [rows.kind.len(), rows.callsite.len(), rows.span.len(), rows.time_ns.len(), rows.end.len()];
     if lengths.iter().any(|len| *len != n) {
         return Err(Error::new("the columns of a row buffer differ in length"));
     }
@@ -200,9 +192,7 @@ fn check(rows: &RowBuffer) -> Result<()> {
     }
     let ends = rows.end.last().copied().unwrap_or_default() == rows.payload.len();
     if !ends || !rows.end.is_sorted() {
-        return Err(Error::new(
-            "the payloads of a row buffer do not follow each other",
-        ));
+        return Err(Error::new("the payloads of a row buffer do not follow each other"));
     }
     Ok(())
 }

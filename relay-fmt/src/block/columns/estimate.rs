@@ -8,20 +8,19 @@ use zstd::zstd_safe::{CCtx, compress_bound};
 
 /// `n * log2(n)` for the counts that a sample can have.
 static COUNT_LOG: LazyLock<[f32; Sample::WINDOW * 4 + 1]> = LazyLock::new(|| {
-    std::array::from_fn(|n| {
-        if n == 0 {
-            0.0
-        } else {
-            n as f32 * (n as f32).log2()
-        }
-    })
+    std::array::from_fn(|n| if n == 0 { 0.0 } else { n as f32 * (n as f32).log2() })
 });
 
 fn count_log(n: usize) -> f32 {
-    COUNT_LOG
-        .get(n)
-        .copied()
-        .unwrap_or_else(|| n as f32 * (n as f32).log2())
+    COUNT_LOG.get(n).copied().unwrap_or_else(|| n as f32 * (n as f32).log2())
+}
+
+/// The sum of `n * log2(n)` over counts, most of which are 0.
+fn spent(counts: &[u16]) -> f32 {
+    let logs = &*COUNT_LOG;
+    let some = counts.iter().filter(|c| **c > 1);
+    let log = |c: &u16| logs.get(usize::from(*c)).copied();
+    some.map(|c| log(c).unwrap_or_else(|| count_log(usize::from(*c)))).sum()
 }
 
 /// Compresses to find out the size.
@@ -48,9 +47,7 @@ impl Compressor {
         };
         self.out.clear();
         self.out.reserve(compress_bound(bytes.len()));
-        context
-            .compress(&mut self.out, bytes, 1)
-            .unwrap_or(bytes.len())
+        context.compress(&mut self.out, bytes, 1).unwrap_or(bytes.len())
     }
 }
 
@@ -62,9 +59,7 @@ pub(super) struct Sample {
 
 impl Default for Sample {
     fn default() -> Self {
-        Self {
-            planes: [[0; 256]; 8],
-        }
+        Self { planes: [[0; 256]; 8] }
     }
 }
 
@@ -75,10 +70,7 @@ impl Sample {
     /// The bits a value that an index into a dictionary of these values takes. Sorts them.
     pub(super) fn distinct_bits(&self, values: &mut [u64]) -> f32 {
         values.sort_unstable();
-        let spent: f32 = values
-            .chunk_by(|a, b| a == b)
-            .map(|run| count_log(run.len()))
-            .sum();
+        let spent: f32 = values.chunk_by(|a, b| a == b).map(|run| count_log(run.len())).sum();
         let n = values.len();
         (count_log(n) - spent) / n.max(1) as f32
     }
@@ -91,10 +83,7 @@ impl Sample {
             numbers.to_vec()
         } else {
             let parts = numbers.iter().take(Self::WINDOW);
-            parts
-                .chain(middle.iter().take(Self::WINDOW))
-                .copied()
-                .collect()
+            parts.chain(middle.iter().take(Self::WINDOW)).copied().collect()
         };
         let planes = sample_bits(&picked, self);
         let mut bytes = 0;
@@ -114,7 +103,7 @@ impl Sample {
                 }
             }
         }
-        let spent: f32 = counts.iter().map(|c| count_log(usize::from(*c))).sum();
+        let spent = spent(counts.as_slice());
         let varints = (count_log(bytes) - spent) / picked.len().max(1) as f32;
         varints < planes
     }
@@ -133,7 +122,7 @@ pub(super) fn sample_bits(numbers: &[u64], sample: &mut Sample) -> f32 {
                 *count = count.saturating_add(1);
             }
         }
-        let spent: f32 = counts.iter().map(|c| count_log(usize::from(*c))).sum();
+        let spent = spent(counts.as_slice());
         bits += count_log(numbers.len()) - spent;
     }
     bits / numbers.len().max(1) as f32

@@ -72,11 +72,7 @@ fn scale(values: &[u64], width: Width, out: &mut Vec<u64>) -> Option<u8> {
 fn xor(values: &[u64], out: &mut Vec<u64>) {
     let mut before = 0;
     out.clear();
-    out.extend(
-        values
-            .iter()
-            .map(|v| v ^ std::mem::replace(&mut before, *v)),
-    );
+    out.extend(values.iter().map(|v| v ^ std::mem::replace(&mut before, *v)));
 }
 
 /// Appends a column.

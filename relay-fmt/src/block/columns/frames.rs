@@ -43,12 +43,7 @@ pub(super) enum Frame {
 impl Streams {
     /// Empties the streams and keeps their memory.
     pub(super) fn clear(&mut self) {
-        let streams = [
-            &mut self.meta,
-            &mut self.text,
-            &mut self.number,
-            &mut self.order,
-        ];
+        let streams = [&mut self.meta, &mut self.text, &mut self.number, &mut self.order];
         streams.into_iter().for_each(Vec::clear);
     }
 

@@ -6,7 +6,7 @@
 
 const K: u64 = 0x9e37_79b9_7f4a_7c15;
 /// How many slots are looked at for one key.
-const MAX_PROBES: usize = 32;
+const MAX_PROBES: usize = 128;
 
 /// Mixes a word into a hash.
 #[inline]
@@ -19,10 +19,14 @@ pub(super) const fn mix(hash: u64, word: u64) -> u64 {
 #[inline]
 pub(super) fn hash(bytes: &[u8]) -> u64 {
     let mut h = bytes.len() as u64 ^ K;
-    if let Some(last) = bytes.last_chunk::<8>() {
-        for chunk in bytes.as_chunks::<8>().0 {
-            h = mix(h, u64::from_le_bytes(*chunk));
+    if let Some(last) = bytes.last_chunk::<16>() {
+        for chunk in bytes.as_chunks::<16>().0 {
+            h = mix_pair(h, *chunk);
         }
+        return mix_pair(h, *last);
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        h = mix(h, u64::from_le_bytes(*first));
         return mix(h, u64::from_le_bytes(*last));
     }
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
@@ -30,8 +34,15 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
         return mix(h, word | u64::from(u32::from_le_bytes(*last)));
     }
     let word = bytes.iter().fold(0u64, |word, b| word << 8 | u64::from(*b));
-    h = mix(h, word);
-    h
+    mix(h, word)
+}
+
+/// Mixes sixteen bytes into a hash with one multiplication.
+#[inline]
+fn mix_pair(hash: u64, chunk: [u8; 16]) -> u64 {
+    let both = u128::from_le_bytes(chunk);
+    let product = u128::from(both as u64 ^ K) * u128::from((both >> 64) as u64 ^ hash);
+    (product as u64) ^ (product >> 64) as u64
 }
 
 /// What a look-up found.

@@ -17,7 +17,8 @@
 //! low byte of all numbers, then the next, …), because the bytes of one place resemble each other
 //! more than those of one number do. The choice is made from a sample; a wrong one costs size only.
 
-use super::estimate::{Compressor, Sample, sample_bits};
+use super::choose::{TRIAL, choose, way};
+use super::estimate::{Compressor, Sample};
 use super::hash::{Found, Table, mix};
 use super::recent;
 use crate::bytes::{Cursor, Error, Result, put_varint, unzigzag, zigzag};
@@ -27,44 +28,59 @@ pub(super) const MAX_VALUES: usize = 1 << 24;
 /// The longest period that is looked for.
 const MAX_PERIOD: usize = 1024;
 
-/// So many values are tried in each way.
-const TRIAL: usize = 4096;
-
 const CONSTANT: u8 = 0;
-const PLAIN: u8 = 1;
-const DELTA: u8 = 2;
-const DELTA2: u8 = 3;
-const DICTIONARY: u8 = 4;
+pub(super) const PLAIN: u8 = 1;
+pub(super) const DELTA: u8 = 2;
+pub(super) const DELTA2: u8 = 3;
+pub(super) const DICTIONARY: u8 = 4;
 const RUNS: u8 = 5;
 const PERIOD: u8 = 6;
-const RECENT: u8 = 7;
+pub(super) const RECENT: u8 = 7;
 
 /// Memory that encoding a column uses again for the next one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scratch {
-    numbers: Vec<u64>,
-    sample: Sample,
+    /// How many values are tried.
+    pub(super) trial_len: usize,
+    pub(super) numbers: Vec<u64>,
+    pub(super) sample: Sample,
     table: Table,
-    trial: Vec<u8>,
-    compressor: Compressor,
+    pub(super) trial: Vec<u8>,
+    pub(super) compressor: Compressor,
 }
 
 fn signed_min(values: &[u64]) -> u64 {
     values.iter().map(|v| *v as i64).min().unwrap_or_default() as u64
 }
 
-fn plain(values: &[u64], out: &mut Vec<u64>) -> u64 {
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            trial_len: TRIAL,
+            numbers: Vec::new(),
+            sample: Sample::default(),
+            table: Table::default(),
+            trial: Vec::new(),
+            compressor: Compressor::default(),
+        }
+    }
+}
+
+/// Appends how far values are above the least, which it gives.
+pub(super) fn plain(values: &[u64], out: &mut Vec<u64>) -> u64 {
     let min = signed_min(values);
     out.extend(values.iter().map(|v| v.wrapping_sub(min)));
     min
 }
 
-fn delta(values: &[u64], out: &mut Vec<u64>) {
+/// Appends the steps from value to value.
+pub(super) fn delta(values: &[u64], out: &mut Vec<u64>) {
     let steps = values.iter().zip(values.iter().skip(1));
     out.extend(steps.map(|(a, b)| zigzag(b.wrapping_sub(*a) as i64)));
 }
 
-fn delta2(values: &[u64], out: &mut Vec<u64>) {
+/// Appends the steps' steps.
+pub(super) fn delta2(values: &[u64], out: &mut Vec<u64>) {
     let mut before = 0u64;
     let steps = values.iter().zip(values.iter().skip(1));
     out.extend(steps.map(|(a, b)| {
@@ -101,11 +117,7 @@ pub(super) fn put(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch) {
 
 fn put_at(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch, nest: bool) {
     let Some(first) = values.first() else { return };
-    let changes = values
-        .iter()
-        .zip(values.iter().skip(1))
-        .filter(|(a, b)| a != b)
-        .count();
+    let changes = values.iter().zip(values.iter().skip(1)).filter(|(a, b)| a != b).count();
     if changes == 0 {
         out.push(CONSTANT);
         put_varint(out, zigzag(*first as i64));
@@ -133,7 +145,13 @@ fn put_at(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch, nest: bool) 
     put_transformed(out, values, costs.transform, scratch);
 }
 
-fn put_transformed(out: &mut Vec<u8>, values: &[u64], transform: u8, scratch: &mut Scratch) {
+/// Appends a column as 1, 2 or 3.
+pub(super) fn put_transformed(
+    out: &mut Vec<u8>,
+    values: &[u64],
+    transform: u8,
+    scratch: &mut Scratch,
+) {
     out.push(transform);
     scratch.numbers.clear();
     let first = values.first().copied().unwrap_or_default();
@@ -151,144 +169,13 @@ fn put_transformed(out: &mut Vec<u8>, values: &[u64], transform: u8, scratch: &m
     put_numbers(out, &scratch.numbers, &mut scratch.sample);
 }
 
-/// How values are best written. Where it matters and the estimates do not decide, a stretch of them
-/// is compressed each way, for the estimates know nothing of repeated sequences.
-fn way(values: &[u64], costs: &Costs, scratch: &mut Scratch) -> u8 {
-    let close = costs.bits * 0.95;
-    let (recent, dictionary) = (costs.recent < close, costs.distinct < close);
-    if !recent && !dictionary {
-        return costs.transform;
-    }
-    if values.len() < TRIAL / 4 {
-        let better = recent && costs.recent < costs.distinct * 0.95;
-        return if better { RECENT } else { DICTIONARY };
-    }
-    let start = (values.len() - TRIAL.min(values.len())) / 2;
-    let stretch = values
-        .get(start..start + TRIAL.min(values.len()))
-        .unwrap_or_default();
-    let mut trial = std::mem::take(&mut scratch.trial);
-    let mut best = (costs.transform, usize::MAX);
-    for way in [costs.transform, RECENT, DICTIONARY] {
-        trial.clear();
-        let written = match way {
-            RECENT if recent => {
-                put_recent(&mut trial, stretch, scratch);
-                true
-            }
-            DICTIONARY if dictionary => put_dictionary(&mut trial, stretch, f32::MAX, scratch),
-            RECENT | DICTIONARY => false,
-            _ => {
-                put_transformed(&mut trial, stretch, way, scratch);
-                true
-            }
-        };
-        let size = if written {
-            scratch.compressor.size(&trial)
-        } else {
-            usize::MAX
-        };
-        if size < best.1 {
-            best = (way, size);
-        }
-    }
-    scratch.trial = trial;
-    best.0
-}
-
-/// What ways of writing a column are estimated to take, in bits a value.
-#[derive(Debug, Clone, Copy)]
-struct Costs {
-    /// The best of plain, delta and delta of delta.
-    transform: u8,
-    /// What that takes.
-    bits: f32,
-    /// The indexes of a dictionary.
-    distinct: f32,
-    /// The list of recent values.
-    recent: f32,
-}
-
-/// The two stretches of values that stand for all.
-fn stretches(values: &[u64]) -> [&[u64]; 2] {
-    let n = values.len();
-    if n <= Sample::WINDOW * 2 {
-        return [values, &[]];
-    }
-    let middle = values.get(n / 2..n / 2 + Sample::WINDOW);
-    let first = values.get(..Sample::WINDOW);
-    [first.unwrap_or_default(), middle.unwrap_or_default()]
-}
-
-fn choose(values: &[u64], scratch: &mut Scratch) -> Costs {
-    let stretches = stretches(values);
-    let mut costs = Costs {
-        transform: PLAIN,
-        bits: f32::MAX,
-        distinct: f32::MAX,
-        recent: f32::MAX,
-    };
-    for (transform, apply) in [
-        (PLAIN, plain_only as fn(&[u64], &mut Vec<u64>)),
-        (DELTA, delta),
-        (DELTA2, delta2),
-    ] {
-        // Bends are smaller than steps only where steps are smaller than values.
-        if transform == DELTA2 && costs.transform == PLAIN {
-            continue;
-        }
-        scratch.numbers.clear();
-        stretches
-            .iter()
-            .for_each(|s| apply(s, &mut scratch.numbers));
-        let bits = sample_bits(&scratch.numbers, &mut scratch.sample);
-        if bits < costs.bits * 0.98 {
-            (costs.transform, costs.bits) = (transform, bits);
-        }
-    }
-    if costs.bits < 1.5 {
-        return costs;
-    }
-    scratch.numbers.clear();
-    stretches
-        .iter()
-        .for_each(|s| scratch.numbers.extend_from_slice(s));
-    let n = scratch.numbers.len().max(1) as f32;
-    costs.distinct = scratch.sample.distinct_bits(&mut scratch.numbers);
-    if costs.distinct > n.log2() * 0.97 {
-        costs.distinct = f32::MAX;
-    } else {
-        let (mut places, mut others) = (Vec::new(), Vec::new());
-        stretches
-            .iter()
-            .for_each(|s| recent::split(s, &mut places, &mut others));
-        let places = sample_bits(&places, &mut scratch.sample);
-        let share = others.len() as f32 / n;
-        costs.recent = places
-            + share
-                * costs
-                    .bits
-                    .min(sample_bits(&others, &mut scratch.sample) + 4.0);
-    }
-    costs
-}
-
-fn put_recent(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch) {
+/// Appends a column as 7.
+pub(super) fn put_recent(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch) {
     let (mut places, mut others) = (Vec::with_capacity(values.len()), Vec::new());
     recent::split(values, &mut places, &mut others);
     out.push(RECENT);
     put_at(out, &places, scratch, false);
     put_at(out, &others, scratch, false);
-}
-
-/// About how many bits a column takes.
-pub(super) fn bits(values: &[u64], scratch: &mut Scratch) -> f32 {
-    let costs = choose(values, scratch);
-    costs.bits.min(costs.recent) * values.len() as f32
-}
-
-fn plain_only(values: &[u64], out: &mut Vec<u64>) {
-    plain(values, out);
 }
 
 fn put_runs(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch) {
@@ -305,7 +192,12 @@ fn put_runs(out: &mut Vec<u8>, values: &[u64], scratch: &mut Scratch) {
 }
 
 /// Appends the values as a dictionary unless that does not pay, and says whether it did.
-fn put_dictionary(out: &mut Vec<u8>, values: &[u64], bits: f32, scratch: &mut Scratch) -> bool {
+pub(super) fn put_dictionary(
+    out: &mut Vec<u8>,
+    values: &[u64],
+    bits: f32,
+    scratch: &mut Scratch,
+) -> bool {
     let most = values.len() / 3;
     let mut distinct: Vec<u64> = Vec::new();
     let mut indexes = Vec::with_capacity(values.len());
@@ -402,11 +294,7 @@ fn get_at(input: &mut Cursor<'_>, n: usize, nest: bool) -> Result<Vec<u64>> {
             let mut step = 0u64;
             for v in &mut values {
                 let number = unzigzag(*v) as u64;
-                step = if tag == DELTA {
-                    number
-                } else {
-                    step.wrapping_add(number)
-                };
+                step = if tag == DELTA { number } else { step.wrapping_add(number) };
                 *v = last;
                 last = last.wrapping_add(step);
             }
@@ -452,9 +340,7 @@ fn get_runs(input: &mut Cursor<'_>, n: usize) -> Result<Vec<u64>> {
     let lengths = get_at(input, count, false)?;
     let mut values = Vec::with_capacity(n);
     for (head, more) in heads.iter().zip(&lengths) {
-        let more = usize::try_from(*more)
-            .ok()
-            .filter(|m| *m < n - values.len());
+        let more = usize::try_from(*more).ok().filter(|m| *m < n - values.len());
         let more = more.ok_or(Error::new("the runs of a column are too long"))?;
         values.resize(values.len() + more + 1, *head);
     }

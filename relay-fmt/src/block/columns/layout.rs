@@ -6,9 +6,9 @@
 //! ids do better together, durations of different statements do better apart.
 
 use super::classes::{ALONE, Classes, MANY_ROWS};
-use super::ints;
 use super::program::Of;
 use super::scan::Scan;
+use super::{choose, ints};
 
 /// A column: what its values are, and where.
 #[derive(Debug, Clone, Copy)]
@@ -48,11 +48,7 @@ pub(super) struct Layout {
 impl Layout {
     /// The values of a column.
     pub(super) fn cells(&self, column: &Column) -> &[u64] {
-        let cells = if column.shared {
-            &self.shared
-        } else {
-            &self.own
-        };
+        let cells = if column.shared { &self.shared } else { &self.own };
         cells.get(column.start..column.end).unwrap_or_default()
     }
 
@@ -180,7 +176,7 @@ impl Layout {
                 let start = place.cells + nth * class.rows;
                 let cells = self.own.get(start..start + class.rows).unwrap_or_default();
                 let (all, columns, rows) = *sum;
-                let own = ints::bits(cells, ints) + OVERHEAD;
+                let own = choose::bits(cells, ints) + OVERHEAD;
                 *sum = (all + own, columns + 1, rows + class.rows);
             }
         }
@@ -191,7 +187,7 @@ impl Layout {
                 return false;
             }
             let cells = self.shared.get(*start..*end).unwrap_or_default();
-            let together = ints::bits(cells, ints) * rows as f32 / cells.len().max(1) as f32;
+            let together = choose::bits(cells, ints) * rows as f32 / cells.len().max(1) as f32;
             own < together
         });
         apart.collect()
@@ -213,28 +209,14 @@ impl Layout {
                     if number != next {
                         continue;
                     }
-                    let start = self
-                        .starts
-                        .get(*group as usize)
-                        .copied()
-                        .unwrap_or_default();
+                    let start = self.starts.get(*group as usize).copied().unwrap_or_default();
                     let end = self.next.get(*group as usize).copied().unwrap_or_default();
-                    self.columns.push(Column {
-                        of: *of,
-                        shared: true,
-                        start,
-                        end,
-                    });
+                    self.columns.push(Column { of: *of, shared: true, start, end });
                 } else {
                     self.numbers.push(next);
                     let start = place.cells + nth * class.rows;
                     let end = start + class.rows;
-                    self.columns.push(Column {
-                        of: *of,
-                        shared: false,
-                        start,
-                        end,
-                    });
+                    self.columns.push(Column { of: *of, shared: false, start, end });
                 }
             }
         }

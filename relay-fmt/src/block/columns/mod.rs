@@ -2,16 +2,19 @@
 //!
 //! Encoding goes through the files in this order:
 //!
-//! 1. [`scan`](self): each row becomes a *class* and values. [`shape`] takes typed values apart,
-//!    [`split`] takes formatted text apart; [`classes`] numbers what they find by its [`program`].
-//! 2. Values go to columns in arrival order ([`classes`] says which).
-//! 3. [`ints`], [`floats`] and [`strings`] write each column in the way that suits its values.
-//! 4. [`tables`] writes sources, runs, callsites and spans; [`frames`] compresses.
+//! 1. `scan`: each row becomes a *class* and values. `shape` takes typed values apart, `split` and
+//!    `numbers` take formatted text apart, `words` finds words that vary; `classes` numbers what they
+//!    find by its `program`.
+//! 2. `layout`: values go to columns, and classes share columns where that takes fewer bits.
+//! 3. `ints`, `floats` and `strings` write each column in the way that `choose` says suits it.
+//! 4. `tables` writes sources, runs, callsites and spans; `frames` compresses.
 //!
 //! Decoding goes backwards and follows each class's program to put the payloads together. What
 //! decodes is exactly what was encoded, also where payloads are not what their callsites say: those
-//! are columns of whole strings. The byte tables are in `docs/format/columns.md`.
+//! are columns of whole strings. `search` says which blocks cannot contain a text. The byte tables
+//! are in `docs/format/columns.md`.
 
+mod choose;
 mod classes;
 mod decode;
 mod encode;
@@ -21,6 +24,7 @@ mod frames;
 mod hash;
 mod ints;
 mod layout;
+mod numbers;
 mod program;
 mod recent;
 mod scan;

@@ -112,10 +112,9 @@ fn step(program: &[u8], input: &mut Cursor<'_>, ops: &mut Vec<Op>) -> Result<()>
             input.bytes(len)?;
             Op::Literal(super::strings::pack(start, len))
         }
-        UNSIGNED | SIGNED => Op::Integer {
-            width: input.u8().and_then(width)?,
-            signed: tag == SIGNED,
-        },
+        UNSIGNED | SIGNED => {
+            Op::Integer { width: input.u8().and_then(width)?, signed: tag == SIGNED }
+        }
         FLOAT => match input.u8()? {
             4 => Op::Float { double: false },
             8 => Op::Float { double: true },

@@ -1,7 +1,7 @@
 //! The first pass over rows: a class for each, and its values.
 
 use super::MAX_PAYLOAD;
-use super::classes::Classes;
+use super::classes::{self, Classes};
 use super::ints::MAX_VALUES;
 use super::shape::{Shaper, follow};
 use super::split::Split;
@@ -57,8 +57,7 @@ impl Scan {
         self.classes.clear();
         self.words.clear();
         self.last.clear();
-        self.last
-            .resize((rows.callsites.len() + 1) * KINDS, NO_CLASS);
+        self.last.resize((rows.callsites.len() + 1) * KINDS, NO_CLASS);
         self.success.clear();
         self.success.resize(self.last.len(), Success::default());
         let mut start = 0;
@@ -93,9 +92,7 @@ impl Scan {
                 return last;
             }
         }
-        let described = (callsite as usize)
-            .checked_sub(1)
-            .and_then(|c| callsites.get(c));
+        let described = (callsite as usize).checked_sub(1).and_then(|c| callsites.get(c));
         let described = described.map(|c| &**c);
         let hopeless = self.success.get(at).is_some_and(Success::is_poor);
         for split_text in [true, false] {
@@ -130,7 +127,8 @@ impl Scan {
     /// The class of the key at hand, or of what it becomes when words in it are values.
     #[inline]
     fn intern(&mut self, kind: Kind, callsite: u32) -> Option<u32> {
-        let known = self.classes.find(kind, callsite, &self.split.key);
+        let hash = classes::key_hash(kind, callsite, &self.split.key);
+        let known = self.classes.find(hash, kind, callsite, &self.split.key);
         if known.is_some() {
             return known;
         }
@@ -138,7 +136,10 @@ impl Scan {
             return self.classes.intern(kind, callsite, &self.split.key);
         }
         let seed = u64::from(callsite) << 8 | kind as u64;
-        let outcome = self.words.find(seed, &mut self.split);
+        if let Some(class) = self.words.again(seed, hash, &mut self.split) {
+            return Some(class);
+        }
+        let outcome = self.words.find(seed, hash, &mut self.split);
         if let Outcome::Known(class) = outcome {
             return Some(class);
         }
@@ -171,9 +172,8 @@ impl Scan {
         use super::program::Op;
         let list = &self.classes.list;
         let text = |op: &Op| matches!(op, Op::Open | Op::Slot(_) | Op::Rest);
-        let typed = list
-            .get(class as usize)
-            .is_some_and(|c| !c.ops.iter().any(text) && !c.ops.is_empty());
+        let typed =
+            list.get(class as usize).is_some_and(|c| !c.ops.iter().any(text) && !c.ops.is_empty());
         if let Some(last) = self.last.get_mut(at) {
             *last = if typed { class } else { NO_CLASS };
         }

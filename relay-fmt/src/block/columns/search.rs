@@ -38,19 +38,27 @@ pub fn contains(body: &[u8], needle: &[u8]) -> Result<bool> {
     for class in &layout.classes {
         Pattern::of_class(class, &mut patterns);
     }
-    let mut search = Search::new(needle, None);
+    let mut search = Search::new(needle, None, None);
     patterns.retain(|pattern| search.may_match(pattern));
     if patterns.is_empty() {
         return Ok(false);
     }
     let texts = packed.unpack(Frame::Text)?;
+    let mut search = Search::new(needle, Some(&texts), None);
+    patterns.retain(|pattern| search.may_match(pattern));
+    if patterns.is_empty() {
+        return Ok(false);
+    }
     let numbers = packed.unpack(Frame::Number)?;
     let text = Text::starting_at(&texts, layout.text_at);
     let mut text = text.ok_or(Error::new("the frames of a block do not belong together"))?;
     let columns = decode::get_columns(&layout.shapes, &numbers, &mut text)?;
-    let mut search = Search::new(needle, Some((&columns, &texts)));
+    let mut search = Search::new(needle, Some(&texts), Some(&columns));
     Ok(patterns.iter().any(|pattern| search.may_match(pattern)))
 }
+
+/// Stands for a column where all texts are meant.
+const ANYWHERE: u32 = u32::MAX;
 
 /// A part of a text.
 #[derive(Debug, Clone, Copy)]
@@ -72,10 +80,7 @@ impl<'a> Pattern<'a> {
         let mut text = Self::default();
         let mut columns = class.columns.iter();
         let bare = !class.ops.contains(&Op::Open);
-        let is_text = class
-            .ops
-            .iter()
-            .any(|op| matches!(op, Op::Slot(_) | Op::Open));
+        let is_text = class.ops.iter().any(|op| matches!(op, Op::Slot(_) | Op::Open));
         let mut open = bare && is_text || class.program.first() == Some(&super::program::BARE_TEXT);
         for op in &class.ops {
             let column = columns.as_slice().first().copied().unwrap_or_default();
@@ -91,9 +96,9 @@ impl<'a> Pattern<'a> {
                     text.pieces.push(Piece::Constant(constant));
                 }
                 Op::Slot(slot) => text.pieces.push(Piece::Value(*slot, column)),
-                Op::Str | Op::Rest => patterns.push(Self {
-                    pieces: vec![Piece::Value(Slot::Str, column)],
-                }),
+                Op::Str | Op::Rest => {
+                    patterns.push(Self { pieces: vec![Piece::Value(Slot::Str, column)] })
+                }
                 _ => {}
             }
         }
@@ -115,19 +120,15 @@ struct Part {
 
 struct Search<'a> {
     needle: &'a [u8],
-    values: Option<(&'a [Column], &'a [u8])>,
+    texts: Option<&'a [u8]>,
+    columns: Option<&'a [Column]>,
     known: HashMap<(u32, Part), bool>,
     steps: usize,
 }
 
 impl<'a> Search<'a> {
-    fn new(needle: &'a [u8], values: Option<(&'a [Column], &'a [u8])>) -> Self {
-        Self {
-            needle,
-            values,
-            known: HashMap::new(),
-            steps: 0,
-        }
+    fn new(needle: &'a [u8], texts: Option<&'a [u8]>, columns: Option<&'a [Column]>) -> Self {
+        Self { needle, texts, columns, known: HashMap::new(), steps: 0 }
     }
 
     /// Whether some text of this pattern may contain the needle.
@@ -194,12 +195,7 @@ impl<'a> Search<'a> {
                     break;
                 }
                 let ends = to < len;
-                let part = Part {
-                    from,
-                    to,
-                    begins,
-                    ends,
-                };
+                let part = Part { from, to, begins, ends };
                 if !self.shows(slot, column, part) {
                     continue;
                 }
@@ -218,13 +214,17 @@ impl<'a> Search<'a> {
         if slot == Slot::Decimal && part.begins && part.ends && !wanted.contains(&b'.') {
             return false;
         }
-        let Some((columns, texts)) = self.values else {
-            return true;
-        };
         // The two columns of these need not lie side by side.
         if wanted.is_empty() || matches!(slot, Slot::Decimal | Slot::Uuid) {
             return true;
         }
+        let Some(texts) = self.texts else { return true };
+        if slot == Slot::Str && !self.is_in(texts, part) {
+            return false;
+        }
+        let Some(columns) = self.columns else {
+            return true;
+        };
         if let Some(known) = self.known.get(&(column, part)) {
             return *known;
         }
@@ -236,6 +236,16 @@ impl<'a> Search<'a> {
         };
         self.known.insert((column, part), answer);
         answer
+    }
+}
+
+impl Search<'_> {
+    /// Whether a part of the needle stands anywhere in the text frame.
+    fn is_in(&mut self, texts: &[u8], mut part: Part) -> bool {
+        (part.begins, part.ends) = (false, false);
+        let wanted = self.needle.get(part.from..part.to).unwrap_or_default();
+        let found = || memmem::find(texts, wanted).is_some();
+        *self.known.entry((ANYWHERE, part)).or_insert_with(found)
     }
 }
 
@@ -279,9 +289,7 @@ fn may_show(slot: Slot, byte: u8) -> bool {
         Slot::Decimal => byte.is_ascii_digit() || matches!(byte, b'-' | b'.'),
         Slot::Hex { .. } => byte.is_ascii_hexdigit(),
         Slot::Ipv4 => byte.is_ascii_digit() || byte == b'.',
-        Slot::Stamp(_) => {
-            byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b':' | b'-' | b'/' | b'.' | b',')
-        }
+        Slot::Stamp(stamp) => stamp.may_show(byte),
         Slot::Str => true,
         Slot::Uuid => byte.is_ascii_hexdigit() || byte == b'-',
     }

@@ -30,13 +30,7 @@ impl<'a, 'b> Shaper<'a, 'b> {
     /// Begins with a payload that ends at `end` of what strings refer to.
     pub(super) fn new(payload: &'a [u8], end: usize, out: &'b mut Split) -> Self {
         let first = out.values.len();
-        Self {
-            input: Cursor::new(payload),
-            end,
-            literal: None,
-            out,
-            first,
-        }
+        Self { input: Cursor::new(payload), end, literal: None, out, first }
     }
 
     /// The payload as values of its callsite, `split_text` where the message may be split. `None`

@@ -111,27 +111,12 @@ impl Stamp {
     /// Reads a time that begins with a digit; gives how it is written, its number and its length.
     pub(super) fn read_digits(text: &[u8]) -> Option<(Self, u64, usize)> {
         let (kind, day, clock_at) = match text {
-            [
-                y1,
-                y2,
-                y3,
-                y4,
-                d @ (b'-' | b'/'),
-                m1,
-                m2,
-                e,
-                d1,
-                d2,
-                sep @ (b' ' | b'T'),
-                ..,
-            ] if d == e => {
+            [y1, y2, y3, y4, d @ (b'-' | b'/'), m1, m2, e, d1, d2, sep @ (b' ' | b'T'), ..]
+                if d == e =>
+            {
                 let year = two(*y1, *y2)? * 100 + two(*y3, *y4)?;
                 let day = date(year, two(*m1, *m2)?, two(*d1, *d2)?)?;
-                let kind = if *d == b'-' {
-                    Date::Dashes
-                } else {
-                    Date::Slashes
-                };
+                let kind = if *d == b'-' { Date::Dashes } else { Date::Slashes };
                 (kind as u8 | if *sep == b'T' { T } else { 0 }, day, 11)
             }
             [d1, d2, b'/', a, b, c, b'/', y1, y2, y3, y4, b':', ..] => {
@@ -180,23 +165,27 @@ impl Stamp {
         known.then_some(Self { format, digits })
     }
 
+    /// Whether a time written in this way ever shows this byte.
+    pub(super) fn may_show(self, byte: u8) -> bool {
+        let named = matches!(self.format & 7, 2 | 3 | 5);
+        match byte {
+            b'0'..=b'9' | b':' => true,
+            b' ' | b'-' | b'/' => self.format & 7 != Date::None as u8,
+            b'.' | b',' => self.digits > 0,
+            b'T' => self.format & T != 0,
+            _ => named && MONTHS.iter().any(|month| month.contains(&byte)),
+        }
+    }
+
     /// Appends the time of a number. Any number gives some text.
     pub(super) fn write(self, number: u64, out: &mut Vec<u8>) {
         let unit = 10i64.pow(u32::from(self.digits));
-        let (whole, fraction) = (
-            (number as i64).div_euclid(unit),
-            (number as i64).rem_euclid(unit),
-        );
+        let (whole, fraction) =
+            ((number as i64).div_euclid(unit), (number as i64).rem_euclid(unit));
         let (year, month, day) = civil(whole.div_euclid(DAY));
         let kind = self.format & 7;
-        let name = MONTHS
-            .get(month as usize - 1)
-            .map_or(&b"???"[..], |m| &m[..]);
-        let dash = if kind == Date::Slashes as u8 {
-            b'/'
-        } else {
-            b'-'
-        };
+        let name = MONTHS.get(month as usize - 1).map_or(&b"???"[..], |m| &m[..]);
+        let dash = if kind == Date::Slashes as u8 { b'/' } else { b'-' };
         match kind {
             0 | 1 => {
                 put_two(out, year / 100);
@@ -247,7 +236,8 @@ impl Stamp {
     }
 }
 
-/// Appends two digits.
+/// Appends the last two digits, of any number.
 fn put_two(out: &mut Vec<u8>, n: i64) {
-    out.extend_from_slice(&[b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]);
+    let digit = |n: i64| b'0' + n.rem_euclid(10) as u8;
+    out.extend_from_slice(&[digit(n.div_euclid(10)), digit(n)]);
 }

@@ -80,18 +80,22 @@ pub(super) fn put(sink: &mut Sink<'_>, bytes: &[u8], refs: &[u64], scratch: &mut
 
 /// Fills the scratch's dictionary, and says whether strings repeat enough for one.
 fn find_distinct(bytes: &[u8], refs: &[u64], scratch: &mut Scratch) -> bool {
-    let (n, most) = (refs.len(), (refs.len() / 2).max(1));
+    // Where long columns repeat little, zstd finds what repeats nearby.
+    let n = refs.len();
+    let most = (if n < 1024 { n / 2 } else { n / 3 }).max(1);
     scratch.distinct.clear();
     scratch.indexes.clear();
     scratch.table.reset(64);
+    let mut last: (&[u8], u32) = (&[], u32::MAX);
     for (row, reference) in refs.iter().enumerate() {
+        // Often a string is the one before, which a comparison shows sooner than a table.
+        if last.1 != u32::MAX && slice(bytes, *reference) == last.0 {
+            scratch.indexes.push(u64::from(last.1));
+            continue;
+        }
         let (string, next) = (slice(bytes, *reference), scratch.distinct.len() as u32);
         let distinct = &scratch.distinct;
-        let same = |i: u32| {
-            distinct
-                .get(i as usize)
-                .is_some_and(|r| slice(bytes, *r) == string)
-        };
+        let same = |i: u32| distinct.get(i as usize).is_some_and(|r| slice(bytes, *r) == string);
         let index = match scratch.table.find(hash(string), next, same) {
             Found::Old(index) => index,
             Found::New if scratch.distinct.len() < most => {
@@ -100,6 +104,7 @@ fn find_distinct(bytes: &[u8], refs: &[u64], scratch: &mut Scratch) -> bool {
             }
             _ => return false,
         };
+        last = (string, index);
         scratch.indexes.push(u64::from(index));
         // Nothing has repeated for long: nothing will.
         if row == 2048 && n > 8192 && scratch.distinct.len() > 1900 {
@@ -111,14 +116,12 @@ fn find_distinct(bytes: &[u8], refs: &[u64], scratch: &mut Scratch) -> bool {
 
 fn put_list(sink: &mut Sink<'_>, bytes: &[u8], refs: &[u64], lengths: &mut Vec<u64>) {
     let start = sink.text.len();
-    let mut clean = true;
     for reference in refs {
-        let string = slice(bytes, *reference);
-        clean &= memchr::memchr(b'\n', string).is_none();
-        sink.text.extend_from_slice(string);
+        sink.text.extend_from_slice(slice(bytes, *reference));
         sink.text.push(b'\n');
     }
-    if clean {
+    let written = sink.text.get(start..).unwrap_or_default();
+    if memchr::memchr_iter(b'\n', written).count() == refs.len() {
         return sink.number.push(0);
     }
     sink.number.push(1);

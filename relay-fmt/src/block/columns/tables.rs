@@ -108,12 +108,8 @@ const RUN: [Get<Run>; 12] = [
     |r| r.floor_ns as u64,
 ];
 
-const SPAN: [Get<Span>; 4] = [
-    |s| u64::from(s.source),
-    |s| s.id,
-    |s| s.parent,
-    |s| s.since_ns as u64,
-];
+const SPAN: [Get<Span>; 4] =
+    [|s| u64::from(s.source), |s| s.id, |s| s.parent, |s| s.since_ns as u64];
 
 /// Appends runs, spans, and the rows' times, runs and spans.
 ///
@@ -150,32 +146,13 @@ pub(super) fn put_order(
     put_varint(order, rows.len() as u64);
     let unit = unit(&rows.time_ns, precision);
     put_varint(order, unit as u64);
-    column(
-        order,
-        &mut rows.time_ns.iter().map(|t| t.div_euclid(unit) as u64),
-    );
+    column(order, &mut rows.time_ns.iter().map(|t| t.div_euclid(unit) as u64));
     column(order, &mut rows.run.iter().map(|r| u64::from(*r)));
     column(order, &mut rows.span.iter().copied());
     let threads = rows.runs.iter().map(|r| &r.thread[..]);
-    put_bytes(
-        threads,
-        &mut Sink {
-            number: order,
-            text,
-            ints,
-        },
-        strings,
-    )?;
+    put_bytes(threads, &mut Sink { number: order, text, ints }, strings)?;
     let values = rows.spans.iter().map(|s| &s.values[..]);
-    put_bytes(
-        values,
-        &mut Sink {
-            number: order,
-            text,
-            ints,
-        },
-        strings,
-    )
+    put_bytes(values, &mut Sink { number: order, text, ints }, strings)
 }
 
 fn put_bytes<'a>(
@@ -198,9 +175,7 @@ fn put_bytes<'a>(
 /// What all times are multiples of, after they were cut to the precision.
 fn unit(times: &[i64], precision: Precision) -> i64 {
     let units = [1_000_000_000, 1_000_000, 1000];
-    let whole = units
-        .into_iter()
-        .find(|unit| times.iter().all(|t| t % unit == 0));
+    let whole = units.into_iter().find(|unit| times.iter().all(|t| t % unit == 0));
     match precision {
         Precision::Nanos => whole.unwrap_or(1),
         Precision::Micros => whole.unwrap_or(1000),
@@ -297,11 +272,7 @@ fn get_runs(input: &mut Cursor<'_>, rows: &mut RowBuffer) -> Result<()> {
 
 fn get_spans(input: &mut Cursor<'_>, extra: &[Arc<Callsite>], rows: &mut RowBuffer) -> Result<()> {
     let n = table_len(input)?;
-    let (source, id, parent) = (
-        ints::get(input, n)?,
-        ints::get(input, n)?,
-        ints::get(input, n)?,
-    );
+    let (source, id, parent) = (ints::get(input, n)?, ints::get(input, n)?, ints::get(input, n)?);
     let (since, number) = (ints::get(input, n)?, ints::get(input, n)?);
     let ids = source.into_iter().zip(id).zip(parent);
     for (((source, id), parent), (since, number)) in ids.zip(since.into_iter().zip(number)) {

@@ -73,10 +73,7 @@ impl Slot {
             DECIMAL => Self::Decimal,
             HEX => {
                 let n = number(input, 64)?;
-                Self::Hex {
-                    digits: n & 31,
-                    capitals: n >= 32,
-                }
+                Self::Hex { digits: n & 31, capitals: n >= 32 }
             }
             IPV4 => Self::Ipv4,
             STAMP => Self::Stamp(Stamp::from_bytes(input.array()?).ok_or(wrong)?),
@@ -218,11 +215,7 @@ fn put_decimal(out: &mut Vec<u8>, mantissa: i64, scale: u64) -> Result<()> {
 }
 
 fn put_hex(out: &mut Vec<u8>, mut n: u64, width: usize, capitals: bool) {
-    let letters: &[u8; 16] = if capitals {
-        b"0123456789ABCDEF"
-    } else {
-        b"0123456789abcdef"
-    };
+    let letters: &[u8; 16] = if capitals { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
     let mut digits = [b'0'; 32];
     let mut used = 0;
     for digit in digits.iter_mut().rev() {

@@ -5,7 +5,7 @@
 //! *group*; when enough of a group differ in the same words, those words become values in a template
 //! that stands for all of them and for what comes later.
 
-use super::hash::{Found, Table, hash, mix};
+use super::hash::{Found, Table, hash};
 use super::program::END;
 use super::split::{Segment, Split, is_letter};
 use super::strings::pack;
@@ -19,6 +19,9 @@ const COMPARED: usize = 24;
 const MOST_DIFFERENT: usize = 3;
 /// Templates with more words than this keep theirs.
 const MOST_WORDS: usize = 200;
+/// So many templates are remembered as another's, of so many bytes.
+const MOST_ALIASES: usize = 8192;
+const MOST_ALIAS_BYTES: usize = 2 << 20;
 /// So many templates of a group may have words that are values.
 const MOST_GENERAL: usize = 16;
 
@@ -41,12 +44,25 @@ struct Group {
     exact: Vec<Member>,
 }
 
+/// A template that was found to be one of a general template's.
+#[derive(Debug)]
+struct Alias {
+    seed: u64,
+    key: (usize, usize),
+    class: u32,
+    /// The words that are values: position in the key, length, how many values come before.
+    words: Vec<(u32, u32, u16)>,
+}
+
 /// The groups of a block, and the words of the template at hand.
 #[derive(Debug, Default)]
 pub(super) struct Words {
     table: Table,
     groups: Vec<Group>,
     bytes: Vec<u8>,
+    alias_table: Table,
+    aliases: Vec<Alias>,
+    alias_keys: Vec<u8>,
     /// The template at hand with its words left out.
     text: Vec<u8>,
     /// Its words: position in the key, length, how many values come before.
@@ -72,22 +88,59 @@ impl Words {
         self.table.clear();
         self.groups.clear();
         self.bytes.clear();
+        self.alias_table.clear();
+        self.aliases.clear();
+        self.alias_keys.clear();
     }
 
-    /// Finds out about a template that no class has. `seed` is what else tells classes apart.
-    pub(super) fn find(&mut self, seed: u64, split: &mut Split) -> Outcome {
-        self.leave_out(&split.key, split.template);
-        let Split {
-            key,
-            segments,
-            values,
-            before: first,
-            ..
-        } = split;
+    /// The class of a template that was looked for before, by the hash of everything that tells
+    /// classes apart. Completes the values.
+    #[inline]
+    pub(super) fn again(&self, seed: u64, hash: u64, split: &mut Split) -> Option<u32> {
+        let key = &split.key[..];
+        let same = |n: u32| {
+            let alias = self.aliases.get(n as usize).filter(|a| a.seed == seed);
+            alias.and_then(|a| self.alias_keys.get(a.key.0..a.key.1)) == Some(key)
+        };
+        let number = self.alias_table.find_only(hash, same)?;
+        let alias = self.aliases.get(number as usize)?;
+        for (at, len, before) in alias.words.iter().rev() {
+            let reference = Segment::locate(&split.segments, *at, *len);
+            split.values.insert(split.before + usize::from(*before), reference);
+        }
+        Some(alias.class)
+    }
+
+    /// Remembers the template at hand for [`Words::again`].
+    fn remember(
+        &mut self,
+        (seed, hash): (u64, u64),
+        key: &[u8],
+        class: u32,
+        words: Vec<(u32, u32, u16)>,
+    ) {
+        let next = self.aliases.len() as u32;
+        if self.aliases.len() >= MOST_ALIASES || self.alias_keys.len() > MOST_ALIAS_BYTES {
+            return;
+        }
+        // It is not there: it was looked for just now.
+        if self.alias_table.find(hash, next, |_| false) != Found::New {
+            return;
+        }
+        let start = self.alias_keys.len();
+        self.alias_keys.extend_from_slice(key);
+        self.aliases.push(Alias { seed, key: (start, self.alias_keys.len()), class, words });
+    }
+
+    /// Finds out about a template that no class has. `seed` is what else tells classes apart,
+    /// `hash` that of all.
+    pub(super) fn find(&mut self, seed: u64, hash: u64, split: &mut Split) -> Outcome {
+        self.leave_out(seed, &split.key, split.template);
+        let Split { key, segments, values, before: first, .. } = split;
         if self.words.is_empty() || self.words.len() > MOST_WORDS {
             return Outcome::None;
         }
-        let Some(number) = self.group(seed) else {
+        let Some(number) = self.group() else {
             return Outcome::None;
         };
         let Some(group) = self.groups.get(number as usize) else {
@@ -95,15 +148,16 @@ impl Words {
         };
         let known = group.general.iter().find(|m| self.fits(m, key));
         if let Some(member) = known {
-            let all = member.values.iter().rev();
-            for (word, before) in all {
-                let Some((at, len, _)) = self.words.get(usize::from(*word)) else {
-                    continue;
-                };
+            let numbers = member.values.iter();
+            let words = numbers.filter_map(|(word, _)| self.words.get(usize::from(*word)));
+            let words: Vec<_> = words.copied().collect();
+            for (at, len, before) in words.iter().rev() {
                 let reference = Segment::locate(segments, *at, *len);
                 values.insert(*first + usize::from(*before), reference);
             }
-            return Outcome::Known(member.class);
+            let class = member.class;
+            self.remember((seed, hash), key, class, words);
+            return Outcome::Known(class);
         }
         if group.general.len() >= MOST_GENERAL {
             return Outcome::Exact(number);
@@ -129,11 +183,8 @@ impl Words {
             Outcome::General(number) => (number, true),
             _ => return,
         };
-        let mut member = Member {
-            class,
-            words: Vec::with_capacity(self.words.len()),
-            values: Vec::new(),
-        };
+        let mut member =
+            Member { class, words: Vec::with_capacity(self.words.len()), values: Vec::new() };
         // Words that became values shortened the key before the words that follow.
         let mut shift = 0;
         for (n, (at, len, before)) in self.words.iter().enumerate() {
@@ -160,36 +211,29 @@ impl Words {
     }
 
     /// Takes the words out of a key.
-    fn leave_out(&mut self, key: &[u8], template: usize) {
+    fn leave_out(&mut self, seed: u64, key: &[u8], template: usize) {
         self.text.clear();
         self.words.clear();
-        self.text
-            .extend_from_slice(key.get(..template).unwrap_or_default());
+        self.text.extend_from_slice(&seed.to_le_bytes());
+        self.text.extend_from_slice(key.get(..template).unwrap_or_default());
         let (mut at, mut values) = (template, 0u16);
         while let Some(byte) = key.get(at) {
             let rest = key.get(at..).unwrap_or_default();
-            let same = rest
-                .iter()
-                .position(|b| !is_letter(*b))
-                .unwrap_or(rest.len());
+            let same = rest.iter().position(|b| !is_letter(*b)).unwrap_or(rest.len());
             if same > 0 {
                 self.words.push((at as u32, same as u32, values));
                 self.text.push(WORD);
                 at += same;
                 continue;
             }
-            let plain = rest
-                .iter()
-                .position(|b| is_letter(*b) || template::is_mark(*b));
+            let plain = rest.iter().position(|b| is_letter(*b) || template::is_mark(*b));
             if let Some(plain) = plain.filter(|n| *n > 0) {
-                self.text
-                    .extend_from_slice(rest.get(..plain).unwrap_or_default());
+                self.text.extend_from_slice(rest.get(..plain).unwrap_or_default());
                 at += plain;
                 continue;
             }
             if *byte == END {
-                self.text
-                    .extend_from_slice(key.get(at..).unwrap_or_default());
+                self.text.extend_from_slice(key.get(at..).unwrap_or_default());
                 return;
             }
             let (len, taken) = template::mark_len(*byte);
@@ -201,23 +245,20 @@ impl Words {
     }
 
     /// The group of the template at hand, made when there is none.
-    fn group(&mut self, seed: u64) -> Option<u32> {
+    fn group(&mut self) -> Option<u32> {
         let next = self.groups.len() as u32;
         let (groups, bytes, text) = (&self.groups, &self.bytes, &self.text);
         let same = |n: u32| {
             let group = groups.get(n as usize);
             group.and_then(|g| bytes.get(g.text.0..g.text.1)) == Some(&text[..])
         };
-        match self.table.find(mix(hash(text), seed), next, same) {
+        match self.table.find(hash(text), next, same) {
             Found::Old(group) => Some(group),
             Found::Crowded => None,
             Found::New => {
                 let start = self.bytes.len();
                 self.bytes.extend_from_slice(&self.text);
-                self.groups.push(Group {
-                    text: (start, self.bytes.len()),
-                    ..Group::default()
-                });
+                self.groups.push(Group { text: (start, self.bytes.len()), ..Group::default() });
                 Some(next)
             }
         }
@@ -225,8 +266,7 @@ impl Words {
 
     fn word<'k>(&self, key: &'k [u8], n: usize) -> &'k [u8] {
         let (at, len, _) = self.words.get(n).copied().unwrap_or_default();
-        key.get(at as usize..(at + len) as usize)
-            .unwrap_or_default()
+        key.get(at as usize..(at + len) as usize).unwrap_or_default()
     }
 
     fn stored(&self, word: (u32, u32)) -> &[u8] {
@@ -256,9 +296,7 @@ impl Words {
             }
         }
         let enough = counts.into_iter().filter(|(_, count)| *count >= ENOUGH);
-        enough
-            .max_by_key(|(words, count)| (*count, usize::MAX - words.len()))
-            .map(|(w, _)| w)
+        enough.max_by_key(|(words, count)| (*count, usize::MAX - words.len())).map(|(w, _)| w)
     }
 }
 

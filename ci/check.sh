@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Everything that a change must pass. Prints each command before it runs it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+run() { say "$*"; "$@"; }
+
+# Tests with strace and zstd say that they are skipped where these are missing; here they are not to be.
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    missing=()
+    for tool in zstd strace valgrind; do
+        command -v "$tool" >/dev/null || missing+=("$tool")
+    done
+    if [ "${#missing[@]}" -gt 0 ]; then
+        run apt-get update -qq
+        run apt-get install -y -qq "${missing[@]}"
+    fi
+fi
+
+run cargo fmt --all --check
+run cargo clippy --workspace --all-targets -- -D warnings
+for features in "" log macros tracing; do
+    run cargo clippy -p relay-log --no-default-features --features "$features" -- -D warnings
+done
+RUSTDOCFLAGS="-D warnings" run cargo doc --workspace --no-deps
+
+# The test command of the README.
+run cargo test --workspace
+
+# The main job of the README, and the lessons.
+demo=$(mktemp -d)
+trap 'rm -rf "$demo"' EXIT
+run cargo run --release --example demo -- "$demo/demo"
+run cargo build --release --examples -p relay-examples
+for lesson in examples/lessons/*.rs; do
+    name=$(basename "$lesson" .rs)
+    say "lesson $name"
+    case $name in
+    01_log) target/release/examples/"$name" "$demo/lessons" || echo "aborted, as it says" ;;
+    *) target/release/examples/"$name" "$demo/lessons" ;;
+    esac
+done
+run cargo run --release -q -p relay-collect -- --dir "$demo/lessons" --once
+run cargo run --release -q -p relay-collect -- cat --dir "$demo/lessons" --channel lessons -n 5
+run ci/quick-start.sh
+
+# Attacks and models, the short ones.
+run ci/loom.sh
+run ci/attack.sh --smoke
+
+say "all is well"

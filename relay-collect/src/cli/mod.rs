@@ -1,0 +1,116 @@
+//! The command line: what can be asked, and who answers.
+
+mod audit;
+mod cat;
+mod pipe;
+mod resize;
+mod run;
+mod status;
+mod verify;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use relay_collect::read::Store;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Collects relay channels into compressed archives, exactly once.
+///
+/// Without a command it runs the collector: it finds the channels of programs that log into the
+/// directory, tails them, archives them and rotates the archives, until SIGTERM or SIGINT. SIGHUP has
+/// it begin new archives.
+#[derive(Debug, Parser)]
+#[command(
+    name = "relay-collect",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  \
+        relay-collect --dir logs                       collect until stopped\n  \
+        relay-collect --dir logs --once                archive what is there, and exit\n  \
+        relay-collect cat --dir logs -f                follow\n  \
+        relay-collect cat --dir logs --since -15min --level warn --grep timeout\n  \
+        relay-collect cat --dir logs --where 'latency_ms > 100 && target ^= \"api\"'\n  \
+        relay-collect audit --dir logs                 is anything missing?\n\n\
+        Exit codes: 0 all is well; 1 it failed, or something is lost or damaged; 2 wrong usage;\n\
+        3 (audit) it cannot tell."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Option<run::RunArgs>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show records, from archives and live channels as one stream in time order
+    Cat(Box<cat::CatArgs>),
+    /// Say whether anything is missing, and exactly what
+    Audit(audit::AuditArgs),
+    /// Show live channels: fill, backlog, resizes, waits
+    Status(status::StatusArgs),
+    /// Check checksums, indexes and sequence numbers of archives
+    Verify(verify::VerifyArgs),
+    /// Ask live channels to keep another size allocated
+    Resize(resize::ResizeArgs),
+    /// Put lines of standard input into a channel
+    Pipe(pipe::PipeArgs),
+}
+
+/// Which directory.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DirArgs {
+    /// The directory shared by programs and collector
+    #[arg(long, env = "RELAY_DIR")]
+    pub(crate) dir: PathBuf,
+    /// Where channels live, if not in DIR/live
+    #[arg(long, env = "RELAY_LIVE_DIR")]
+    pub(crate) live_dir: Option<PathBuf>,
+    /// Trust channels of this user too
+    #[arg(long, env = "RELAY_ALLOW_UID", value_name = "UID")]
+    pub(crate) allow_uid: Option<u32>,
+}
+
+impl DirArgs {
+    /// Opens the directory for reading.
+    pub(crate) fn store(&self) -> Result<Store> {
+        let store = Store::open(&self.dir, self.live_dir.as_deref())
+            .with_context(|| format!("cannot read {}", self.dir.display()))?;
+        Ok(store.allow_uid(self.allow_uid))
+    }
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Report {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Runs what was asked for.
+pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
+    match (cli.command, cli.run) {
+        (Some(Command::Cat(args)), _) => cat::cat(&args),
+        (Some(Command::Audit(args)), _) => audit::audit(&args),
+        (Some(Command::Status(args)), _) => status::status(&args),
+        (Some(Command::Verify(args)), _) => verify::verify(&args),
+        (Some(Command::Resize(args)), _) => resize::resize(&args),
+        (Some(Command::Pipe(args)), _) => pipe::pipe(&args),
+        (None, Some(args)) => run::run(args),
+        (None, None) => {
+            use clap::CommandFactory;
+            Cli::command().print_help()?;
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+/// Whether somebody has stopped reading: `relay-collect cat | head` is no error.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,126 @@
+//! The collector as a process.
+
+use anyhow::Result;
+use clap::Args;
+use relay_collect::args::{ByteSize, HumanDuration};
+use relay_collect::{CollectError, Collector, Control, Options};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    // Not `DirArgs`: whether these arguments are there at all goes by those that stand here.
+    /// The directory shared with programs
+    #[arg(long, env = "RELAY_DIR")]
+    dir: PathBuf,
+    /// Where channels live, if not in DIR/live
+    #[arg(long, env = "RELAY_LIVE_DIR")]
+    live_dir: Option<PathBuf>,
+    /// Trust channels of this user too
+    #[arg(long, env = "RELAY_ALLOW_UID", value_name = "UID")]
+    allow_uid: Option<u32>,
+    /// Archive what is there, seal the archives, and exit
+    #[arg(long)]
+    once: bool,
+    /// Wait for another collector to end, then take over
+    #[arg(long, conflicts_with = "once")]
+    standby: bool,
+    /// Seal an archive when it is larger
+    #[arg(long, env = "RELAY_ROTATE_SIZE", default_value = "64MiB", value_name = "SIZE")]
+    rotate_size: ByteSize,
+    /// Seal an archive when it is older
+    #[arg(long, env = "RELAY_ROTATE_AGE", default_value = "1h", value_name = "TIME")]
+    rotate_age: HumanDuration,
+    /// Delete the oldest archives while all together are larger
+    #[arg(long, env = "RELAY_KEEP_SIZE", value_name = "SIZE")]
+    keep_size: Option<ByteSize>,
+    /// Delete archives whose newest record is older
+    #[arg(long, env = "RELAY_KEEP_AGE", value_name = "TIME")]
+    keep_age: Option<HumanDuration>,
+    /// Delete the oldest archives of a channel while it has more
+    #[arg(long, env = "RELAY_KEEP_COUNT", value_name = "N")]
+    keep_count: Option<usize>,
+    /// The zstd level of blocks
+    #[arg(long, env = "RELAY_ZSTD_LEVEL", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: i32,
+    /// Keep times to the microsecond only: archives are up to half as large
+    #[arg(long, env = "RELAY_TIME_PRECISION", default_value = "ns", value_parser = ["ns", "us"])]
+    time_precision: String,
+    /// Permission bits of archives
+    #[arg(long, env = "RELAY_MODE", default_value = "600", value_parser = octal)]
+    mode: u32,
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text.trim_start_matches("0o"), 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err("permission bits are an octal number such as 600 or 640".into()),
+    }
+}
+
+impl RunArgs {
+    fn options(&self) -> Options {
+        let mut options = Options::new(&self.dir);
+        if let Some(live) = &self.live_dir {
+            options.live_dir.clone_from(live);
+        }
+        options.uid = self.allow_uid;
+        options.rotate_size = self.rotate_size.bytes();
+        options.rotate_age = self.rotate_age.duration();
+        options.keep_size = self.keep_size.map(ByteSize::bytes);
+        options.keep_age = self.keep_age.map(HumanDuration::duration);
+        options.keep_count = self.keep_count;
+        options.level = self.level;
+        options.micros = self.time_precision == "us";
+        options.mode = self.mode;
+        options
+    }
+}
+
+/// Opens the collector, waiting for another one to end if that was asked for.
+fn open(args: &RunArgs) -> Result<Collector, CollectError> {
+    let mut told = false;
+    loop {
+        match Collector::open(args.options()) {
+            Err(error @ CollectError::Held { .. }) if args.standby => {
+                if !told {
+                    eprintln!("relay-collect: {error}; waiting");
+                    told = true;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            other => return other,
+        }
+    }
+}
+
+pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
+    let control = Arc::new(Control::new());
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let of_signals = Arc::clone(&control);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        let mut asked = false;
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => of_signals.rotate(),
+                // Whoever asks twice does not want to wait.
+                _ if asked => std::process::exit(1),
+                _ => {
+                    asked = true;
+                    of_signals.stop();
+                }
+            }
+        }
+    })?;
+    let mut collector = open(&args)?;
+    if args.once {
+        collector.drain(&control)?
+    } else {
+        collector.run(&control)?
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,55 @@
+//! Everything that a reader relies on, checked.
+
+use super::DirArgs;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use relay_collect::read::{ArchiveFd, ArchiveName};
+use relay_fmt::archive;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The directory shared by programs and collector: all its archives
+    #[arg(long, env = "RELAY_DIR", required_unless_present = "files")]
+    dir: Option<PathBuf>,
+    /// Archives
+    #[arg(conflicts_with = "dir")]
+    files: Vec<PathBuf>,
+}
+
+pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode> {
+    let mut files = args.files.clone();
+    if let Some(dir) = &args.dir {
+        if !dir.is_dir() {
+            bail!("cannot read {}: there is no such directory", dir.display());
+        }
+        let archives = DirArgs { dir: dir.clone(), live_dir: None, allow_uid: None }.store()?;
+        let archives = archives.archive_dir().to_owned();
+        files.extend(ArchiveName::list(&archives)?.iter().map(|name| archives.join(&name.file)));
+    }
+    let mut out = std::io::stdout().lock();
+    let mut sound = true;
+    for path in &files {
+        let bytes = ArchiveFd::open(path).with_context(|| path.display().to_string())?;
+        let name = path.display();
+        match archive::verify(&bytes) {
+            Ok(report) => {
+                let (blocks, rows) = (report.blocks, report.rows);
+                let open = if report.sealed { "" } else { ", still open" };
+                let verdict = if report.is_sound() { "sound" } else { "damaged" };
+                writeln!(out, "{name}: {verdict}: {blocks} blocks, {rows} records{open}")?;
+                for problem in &report.problems {
+                    writeln!(out, "  byte {}: {}", problem.offset, problem.what)?;
+                }
+                sound &= report.is_sound();
+            }
+            Err(error) => {
+                writeln!(out, "{name}: {error}")?;
+                sound = false;
+            }
+        }
+    }
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

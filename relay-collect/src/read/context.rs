@@ -1,0 +1,141 @@
+//! What the rows of a live channel need from the archives: the spans that they lie in, and the time
+//! that their writers had come to.
+
+use super::live::Tail;
+use super::split::Split;
+use super::store::Archive;
+use relay_fmt::archive::{BlockEntry, Entry, read_block};
+use relay_fmt::record::Kind;
+use relay_fmt::rows::ChannelId;
+use std::collections::{HashMap, HashSet};
+
+/// What is looked for.
+struct Wanted {
+    id: ChannelId,
+    /// For each writer, the time of its first row.
+    floors: HashMap<u64, i64>,
+    spans: HashSet<u64>,
+}
+
+/// Finds what `split` needs; `archives` are those of the channel's name, the oldest first.
+pub(crate) fn find(tail: &mut Tail, archives: &[&Archive], split: &[Split<'_>]) {
+    let mut wanted = Wanted::of(tail, split);
+    for archive in archives.iter().rev() {
+        let positions = archive.entries.iter().rev().filter_map(|(at, entry)| {
+            let Entry::Positions(positions) = entry else {
+                return None;
+            };
+            let mut channels = positions.channels.iter();
+            Some((*at, channels.find(|c| c.source.id == wanted.id)?))
+        });
+        let positions: Vec<_> = positions.collect();
+        let mut positions = positions.into_iter().peekable();
+        let blocks: Vec<&BlockEntry> = archive.blocks().collect();
+        for block in blocks.into_iter().rev() {
+            // They know all spans that were open then.
+            if let Some((_, known)) = positions.next_if(|(at, _)| *at > block.offset) {
+                for span in &known.spans {
+                    tail.spans.entry(span.id).or_insert_with(|| span.clone());
+                }
+                wanted.spans.clear();
+            }
+            wanted.search(tail, archive, block);
+            if wanted.floors.is_empty() && wanted.spans.is_empty() {
+                return;
+            }
+        }
+        for (_, known) in positions {
+            if !wanted.spans.is_empty() {
+                for span in &known.spans {
+                    tail.spans.entry(span.id).or_insert_with(|| span.clone());
+                }
+                wanted.spans.clear();
+            }
+            for writer in &known.writers {
+                if wanted.floors.remove(&writer.writer).is_some() {
+                    tail.floors.insert(writer.writer, writer.floor_ns);
+                }
+            }
+        }
+    }
+}
+
+impl Wanted {
+    fn of(tail: &Tail, split: &[Split<'_>]) -> Self {
+        let (mut floors, mut spans, mut begun) = (HashMap::new(), HashSet::new(), HashSet::new());
+        let rate = tail.rate();
+        for s in split {
+            let time_ns = s.anchor.real_of(s.record.header.tick, rate);
+            let first = floors.entry(s.place.writer).or_insert(time_ns);
+            *first = time_ns.min(*first);
+            let span = match s.record.kind {
+                Kind::SpanEvent
+                | Kind::SpanNew
+                | Kind::SpanEnter
+                | Kind::SpanExit
+                | Kind::SpanClose
+                | Kind::SpanRecord
+                | Kind::SpanFollows => s.record.payload.first_chunk::<8>(),
+                _ => None,
+            };
+            let Some(id) = span.map(|id| u64::from_le_bytes(*id)) else {
+                continue;
+            };
+            spans.insert(id);
+            if s.record.kind == Kind::SpanNew {
+                begun.insert(id);
+                spans.extend(
+                    s.record
+                        .payload
+                        .get(8..)
+                        .and_then(<[u8]>::first_chunk::<8>)
+                        .map(|p| u64::from_le_bytes(*p)),
+                );
+            }
+        }
+        spans.retain(|id| *id != 0 && !begun.contains(id) && !tail.spans.contains_key(id));
+        Self { id: tail.source.id, floors, spans }
+    }
+
+    fn search(&mut self, tail: &mut Tail, archive: &Archive, block: &BlockEntry) {
+        let facts = &block.header.facts;
+        let Some(source) = facts.sources.iter().position(|s| s.id == self.id) else {
+            return;
+        };
+        let mut read = !self.spans.is_empty();
+        for run in facts.runs.iter().filter(|run| run.source as usize == source) {
+            let Some(first) = self.floors.get(&run.writer) else {
+                continue;
+            };
+            if facts.max_order_ns > *first {
+                read = true;
+            } else {
+                self.floors.remove(&run.writer);
+            }
+        }
+        if !read {
+            return;
+        }
+        let Ok(rows) = read_block(&archive.bytes, block) else {
+            return;
+        };
+        let mut found = HashMap::new();
+        for row in rows.rows() {
+            let Some(run) = rows.runs.get(row.run as usize) else {
+                continue;
+            };
+            if run.source as usize == source && self.floors.contains_key(&run.writer) {
+                let most = found.entry(run.writer).or_insert(row.order_ns);
+                *most = row.order_ns.max(*most);
+            }
+        }
+        for (writer, floor_ns) in found {
+            self.floors.remove(&writer);
+            tail.floors.insert(writer, floor_ns);
+        }
+        for span in rows.spans.iter().filter(|s| s.source as usize == source) {
+            self.spans.remove(&span.id);
+            tail.spans.entry(span.id).or_insert_with(|| span.clone());
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! New rows as they come, each exactly once.
+//!
+//! Every look takes live channels first and archives afterwards, as a snapshot does. A record is
+//! known by channel, writer and number: what was shown from a channel is not shown again when it
+//! appears in an archive.
+
+use super::files::{ArchiveFd, ArchiveName};
+use super::joiner::Joiner;
+use super::live::Tail;
+use super::merge::{From, Merge, Piece};
+use super::ranges::Ranges;
+use super::snapshot::{Sink, Snapshot, of_rows, pass};
+use super::split::split;
+use super::store::{Archive, Depth, Store, archive, void};
+use crate::query::Filter;
+use crate::render::Event;
+use relay_fmt::archive::{BlockEntry, Entry, ReadAt};
+use relay_fmt::block::RowBuffer;
+use relay_fmt::record::Kind;
+use relay_fmt::rows::{ChannelId, Run, Source};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::ops::ControlFlow;
+
+/// The numbers of the records that were shown.
+#[derive(Debug, Default)]
+struct Shown(HashMap<(ChannelId, u64), Ranges>);
+
+impl Shown {
+    fn of(&mut self, id: ChannelId, writer: u64) -> &mut Ranges {
+        self.0.entry((id, writer)).or_default()
+    }
+
+    fn has(&self, id: ChannelId, writer: u64, number: u64) -> bool {
+        self.0.get(&(id, writer)).is_some_and(|shown| shown.has(number))
+    }
+
+    fn add_runs(&mut self, sources: &[Source], runs: &[Run]) {
+        for run in runs {
+            if let Some(source) = sources.get(run.source as usize) {
+                let end = run.first_number.saturating_add(u64::from(run.records));
+                self.of(source.id, run.writer).add(run.first_number, end);
+            }
+        }
+    }
+
+    fn has_runs(&self, sources: &[Source], runs: &[Run]) -> bool {
+        runs.iter().all(|run| {
+            let source = sources.get(run.source as usize);
+            let shown = source.and_then(|source| self.0.get(&(source.id, run.writer)));
+            let end = run.first_number.saturating_add(u64::from(run.records));
+            run.records == 0 || shown.is_some_and(|shown| shown.has_all(run.first_number, end))
+        })
+    }
+}
+
+/// An archive that is followed.
+#[derive(Debug)]
+struct Followed {
+    archive: Archive,
+    /// Its length when it was looked at last.
+    len: u64,
+}
+
+/// Follows a store.
+#[derive(Debug)]
+pub struct Follow {
+    store: Store,
+    tails: HashMap<String, Tail>,
+    refused: HashSet<String>,
+    archives: HashMap<String, Followed>,
+    /// Archives that are sealed and read.
+    done: HashSet<String>,
+    shown: Shown,
+    joiner: Joiner,
+    /// What is damaged, a sentence each.
+    pub problems: Vec<String>,
+    /// What else is to be said, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Follow {
+    /// Takes a snapshot, to be shown as far as is wished, and follows from there.
+    ///
+    /// # Errors
+    /// When a directory or a channel cannot be read.
+    pub fn start(store: &Store) -> io::Result<(Snapshot, Self)> {
+        let (snapshot, tails) = Snapshot::take_with_tails(store)?;
+        let mut shown = Shown::default();
+        let mut done = HashSet::new();
+        for archive in snapshot.archives() {
+            for (_, entry) in &archive.entries {
+                let Entry::Positions(positions) = entry else { continue };
+                for channel in &positions.channels {
+                    for writer in &channel.writers {
+                        shown.of(channel.source.id, writer.writer).add(0, writer.next_number);
+                    }
+                }
+            }
+            for block in archive.blocks() {
+                shown.add_runs(&block.header.facts.sources, &block.header.facts.runs);
+            }
+            if archive.name.sealed {
+                done.insert(archive.name.stem().to_owned());
+            }
+        }
+        for rows in snapshot.live() {
+            shown.add_runs(&rows.sources, &rows.runs);
+        }
+        let follow = Self {
+            store: store.clone(),
+            tails: tails.into_iter().map(|tail| (tail.file.clone(), tail)).collect(),
+            refused: HashSet::new(),
+            archives: HashMap::new(),
+            done,
+            shown,
+            joiner: Joiner::new(false),
+            problems: Vec::new(),
+            notes: Vec::new(),
+        };
+        Ok((snapshot, follow))
+    }
+
+    /// Gives the events that came since the last time and that `filter` means to `sink`.
+    ///
+    /// # Errors
+    /// When a directory or a channel cannot be read.
+    pub fn poll(
+        &mut self,
+        filter: &mut Filter,
+        sink: &mut Sink<'_>,
+    ) -> io::Result<ControlFlow<()>> {
+        let gone = self.find_channels()?;
+        let mut live = Vec::new();
+        for tail in self.tails.values_mut() {
+            let grabbed = tail.grab(true)?;
+            let (id, shown) = (tail.source.id, &self.shown);
+            let skip = |place: &super::split::Place| shown.has(id, place.writer, place.number);
+            let split = split(tail, &grabbed, &mut self.notes, skip);
+            live.push(super::rows::build(tail, split));
+        }
+        let changed = self.read_archives()?;
+        let flow = self.show(&changed, live, filter, sink);
+        // Drained, and what it held is in the archives that were just read.
+        self.tails.retain(|file, _| !gone.contains(file));
+        Ok(flow)
+    }
+
+    /// Opens new channels. Returns those that are gone.
+    fn find_channels(&mut self) -> io::Result<HashSet<String>> {
+        let mut there = HashSet::new();
+        let entries = match std::fs::read_dir(self.store.live_dir()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            entries => Some(entries?),
+        };
+        for entry in entries.into_iter().flatten() {
+            let name = entry?.file_name();
+            let Some(file) = name.to_str().filter(|name| name.ends_with(".relay")) else {
+                continue;
+            };
+            there.insert(file.to_owned());
+            if self.tails.contains_key(file) || self.refused.contains(file) {
+                continue;
+            }
+            match self.store.channel(file) {
+                Ok(Some(reader)) => {
+                    self.tails.insert(file.to_owned(), Tail::new(file.to_owned(), reader));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.refused.insert(file.to_owned());
+                    self.notes.push(format!("{file}: {error}"));
+                }
+            }
+        }
+        Ok(self.tails.keys().filter(|file| !there.contains(*file)).cloned().collect())
+    }
+
+    /// Reads what was appended to archives. Returns those that have changed, in their order.
+    fn read_archives(&mut self) -> io::Result<Vec<String>> {
+        let names = ArchiveName::list(self.store.archive_dir())?;
+        let listed: HashSet<String> = names.iter().map(|name| name.stem().to_owned()).collect();
+        let mut changed = Vec::new();
+        for name in names {
+            let stem = name.stem().to_owned();
+            if self.done.contains(&stem) {
+                continue;
+            }
+            let bytes = match ArchiveFd::open(&self.store.archive_dir().join(&name.file)) {
+                Ok(bytes) => bytes,
+                // It has another name by now, or is gone; the next look tells.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let (sealed, len) = (name.sealed, bytes.len()?);
+            if !sealed && self.archives.get(&stem).is_some_and(|known| known.len == len) {
+                continue;
+            }
+            match archive(name, bytes, Depth::Quick) {
+                Ok(Some(archive)) => {
+                    self.archives.insert(stem.clone(), Followed { archive, len });
+                    changed.push(stem.clone());
+                }
+                Ok(None) => {}
+                Err((name, error)) => self.problems.push(format!("{}: {error}", name.file)),
+            }
+            if sealed {
+                self.done.insert(stem);
+            }
+        }
+        self.done.retain(|stem| listed.contains(stem));
+        Ok(changed)
+    }
+
+    fn show(
+        &mut self,
+        changed: &[String],
+        live: Vec<RowBuffer>,
+        filter: &mut Filter,
+        sink: &mut Sink<'_>,
+    ) -> ControlFlow<()> {
+        let mut archives: Vec<Archive> = Vec::new();
+        for stem in changed {
+            if let Some(followed) = self.archives.remove(stem) {
+                archives.push(followed.archive);
+            }
+        }
+        void(&mut archives);
+        let pieces = self.pieces(&archives, live);
+        let mut merge = Merge::new(pieces, false);
+        let mut flow = ControlFlow::Continue(());
+        while flow.is_continue()
+            && let Some((loaded, row)) = merge.next()
+        {
+            let mut spans = Vec::new();
+            let Some(event) = loaded.event(row, &mut spans) else { continue };
+            let (id, number) = (event.source.id, event.row.number);
+            if self.shown.of(id, event.run.writer).add(number, number + 1) == 0 {
+                learn_span(&mut self.tails, &event);
+                flow = pass(loaded, row, &mut self.joiner, filter, &mut self.notes, sink);
+            }
+        }
+        self.problems.append(&mut merge.problems);
+        drop(merge);
+        for archive in archives {
+            let stem = archive.name.stem().to_owned();
+            if !self.done.contains(&stem) {
+                let len = archive.bytes.len().unwrap_or(0).min(archive_end(&archive));
+                self.archives.insert(stem, Followed { archive, len });
+            }
+        }
+        flow
+    }
+
+    fn pieces<'a>(&self, archives: &'a [Archive], live: Vec<RowBuffer>) -> Vec<Piece<'a>> {
+        let mut pieces = Vec::new();
+        for archive in archives {
+            for block in archive.blocks() {
+                let facts = &block.header.facts;
+                if facts.rows > 0 && !self.shown.has_runs(&facts.sources, &facts.runs) {
+                    pieces.push(of_block(archive, block, pieces.len() as u64));
+                }
+            }
+        }
+        for rows in live {
+            pieces.extend(of_rows(rows, pieces.len() as u64));
+        }
+        pieces
+    }
+}
+
+/// Where the last thing in an archive ends that was seen.
+fn archive_end(archive: &Archive) -> u64 {
+    let block = archive.directory.blocks.last().map_or(0, BlockEntry::end);
+    let control = archive.directory.controls.last().map_or(0, |at| at.offset + at.len);
+    block.max(control)
+}
+
+fn of_block<'a>(archive: &'a Archive, block: &'a BlockEntry, number: u64) -> Piece<'a> {
+    let facts = &block.header.facts;
+    let from = From::Block(archive, block);
+    Piece { from, min_ns: facts.min_order_ns, max_ns: facts.max_order_ns, number }
+}
+
+/// A span that came through an archive is known to later rows of its channel.
+fn learn_span(tails: &mut HashMap<String, Tail>, event: &Event<'_>) {
+    if event.row.kind != Kind::SpanNew {
+        return;
+    }
+    if let Some(view) = event.spans.last()
+        && let Some(tail) = tails.values_mut().find(|tail| tail.source.id == event.source.id)
+    {
+        tail.spans.entry(event.row.span).or_insert_with(|| view.span.clone());
+    }
+}

@@ -1,0 +1,200 @@
+//! What is committed in a live channel, copied out and turned into rows.
+//!
+//! MUST: what is seen of a writer has no hole that is not there. Sub-buffers are looked at one after
+//! the other, so a record may be missed whose successor, in another sub-buffer, is seen. Therefore
+//! all are looked at twice: whatever precedes a record of the first look was committed before the
+//! second look began, so it is in the second look, or it is in an archive already. Of each writer
+//! only what is not behind its last record of the first look counts.
+
+use relay_fmt::callsite::Callsite;
+use relay_fmt::record::{self, Kind, Lease, Record, Records};
+use relay_fmt::rows::{Source, Span};
+use relay_fmt::time::{Anchor, Rate, RateEstimate};
+use relay_log::channel::{ChannelReader, Identity, Sub, TickSource};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A program with more callsites than this has records without them.
+const CALLSITES: usize = 1 << 20;
+/// Computed callsites that travel in records are remembered up to so many.
+const INLINE: usize = 4096;
+
+/// A live channel that is read, once or again and again.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) reader: ChannelReader,
+    pub(crate) source: Source,
+    pub(crate) file: String,
+    /// Descriptions, by number.
+    sites: Vec<Option<Arc<Callsite>>>,
+    /// How much of each sub-buffer with descriptions was read.
+    described: HashMap<u32, u32>,
+    inline: HashMap<Vec<u8>, Arc<Callsite>>,
+    /// Open spans.
+    pub(crate) spans: HashMap<u64, Span>,
+    /// For each writer, the largest time of its earlier rows.
+    pub(crate) floors: HashMap<u64, i64>,
+    rate: RateEstimate,
+    /// What each sub-buffer looked like when it was read last.
+    seen: HashMap<u32, (u64, u32)>,
+}
+
+/// The bytes of one generation of one sub-buffer, from its start.
+#[derive(Debug)]
+pub(crate) struct SubBytes {
+    pub(crate) sub: Sub,
+    pub(crate) bytes: Vec<u8>,
+    /// How many of them the first look saw.
+    pub(crate) first: u32,
+}
+
+/// Who writes at some place of a sub-buffer, and how ticks become times there.
+#[derive(Debug, Clone)]
+pub(crate) struct Hand {
+    pub(crate) writer: u64,
+    pub(crate) next_number: u64,
+    pub(crate) tid: u32,
+    pub(crate) nesting: u8,
+    pub(crate) thread: Vec<u8>,
+    pub(crate) anchor: Anchor,
+}
+
+impl Hand {
+    pub(crate) fn of(record: &Record<'_>) -> Result<Self, relay_fmt::Error> {
+        let lease = Lease::parse(record.payload)?;
+        let (mono_ns, real_ns) = (lease.mono_ns, lease.real_ns);
+        let anchor = Anchor { tick: record.header.tick, mono_ns, real_ns };
+        Ok(Self {
+            writer: lease.writer,
+            next_number: lease.first_number,
+            tid: lease.tid,
+            nesting: lease.nesting,
+            thread: lease.name.to_vec(),
+            anchor,
+        })
+    }
+}
+
+/// The source that a channel's identity describes.
+pub(crate) fn source_of(identity: &Identity) -> Source {
+    Source {
+        id: identity.id,
+        channel: identity.name.clone(),
+        pid: identity.pid,
+        program: identity.program.clone(),
+        host: identity.host.clone(),
+        boot: identity.boot,
+        opened_ns: i64::try_from(identity.opened.real_ns).unwrap_or(i64::MAX),
+    }
+}
+
+impl Tail {
+    pub(crate) fn new(file: String, reader: ChannelReader) -> Self {
+        let rate = reader.status().map_or(Rate::NANOSECOND, |status| status.rate);
+        let mut rate = RateEstimate::new(rate);
+        if reader.identity().ticks == TickSource::Tsc {
+            rate.see(reader.identity().opened);
+        }
+        Self {
+            source: source_of(reader.identity()),
+            reader,
+            file,
+            sites: Vec::new(),
+            described: HashMap::new(),
+            inline: HashMap::new(),
+            spans: HashMap::new(),
+            floors: HashMap::new(),
+            rate,
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Copies out what is committed and not archived. With `changed`, only of the sub-buffers that
+    /// have changed since the last time.
+    pub(crate) fn grab(&mut self, changed: bool) -> Result<Vec<SubBytes>, Errno> {
+        let first = self.reader.scan()?;
+        let mut grabbed = Vec::new();
+        for sub in self.reader.scan()? {
+            let same = self.seen.get(&sub.index) == Some(&(sub.generation, sub.committed));
+            let archived = sub.is_ready() && sub.archived == sub.generation;
+            if sub.is_meta() || archived || sub.committed == 0 || (changed && same) {
+                continue;
+            }
+            // One that went on to another generation is in an archive, or it was given up.
+            let Some(data) = self.reader.read(&sub, 0)? else {
+                continue;
+            };
+            let was = first.iter().find(|was| was.index == sub.index);
+            let was = was.filter(|was| was.generation == sub.generation);
+            let first = was.map_or(0, |was| was.committed);
+            if first == sub.committed {
+                self.seen.insert(sub.index, (sub.generation, sub.committed));
+            }
+            let bytes = data.bytes;
+            grabbed.push(SubBytes { sub, bytes, first });
+        }
+        // A description is committed before the first record that needs it.
+        self.describe()?;
+        Ok(grabbed)
+    }
+
+    fn describe(&mut self) -> Result<(), Errno> {
+        for sub in self.reader.scan()?.iter().filter(|sub| sub.is_meta()) {
+            let from = self.described.get(&sub.index).copied().unwrap_or(0);
+            if from == sub.committed {
+                continue;
+            }
+            let Some(data) = self.reader.read(sub, from)? else {
+                continue;
+            };
+            for record in Records::new(&data.bytes, sub.generation).map_while(Result::ok) {
+                if record.kind == Kind::Callsite
+                    && let Ok((id, description)) = record::split_callsite(record.payload)
+                    && let Ok(callsite) = Callsite::decode(description)
+                {
+                    self.add_site(id as usize, callsite);
+                }
+            }
+            self.described.insert(sub.index, sub.committed);
+        }
+        Ok(())
+    }
+
+    fn add_site(&mut self, id: usize, callsite: Callsite) {
+        if id >= CALLSITES {
+            return;
+        }
+        if self.sites.len() <= id {
+            self.sites.resize(id + 1, None);
+        }
+        if let Some(at) = self.sites.get_mut(id) {
+            *at = Some(Arc::new(callsite));
+        }
+    }
+
+    pub(crate) fn site(&self, id: u32) -> Option<Arc<Callsite>> {
+        self.sites.get(id as usize)?.clone()
+    }
+
+    pub(crate) fn inline_site(&mut self, description: &[u8]) -> Option<Arc<Callsite>> {
+        if let Some(known) = self.inline.get(description) {
+            return Some(Arc::clone(known));
+        }
+        let callsite = Arc::new(Callsite::decode(description).ok()?);
+        if self.inline.len() >= INLINE {
+            self.inline.clear();
+        }
+        let kept = Arc::clone(&callsite);
+        self.inline.insert(description.to_vec(), kept);
+        Some(callsite)
+    }
+
+    pub(crate) fn see(&mut self, anchor: Anchor) {
+        self.rate.see(anchor);
+    }
+
+    pub(crate) const fn rate(&self) -> Rate {
+        self.rate.rate()
+    }
+}

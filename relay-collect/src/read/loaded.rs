@@ -1,0 +1,114 @@
+//! Rows in memory, ready to be shown as events in the order they sort in.
+
+use crate::render::{Event, MAX_SPANS, SpanView};
+use relay_fmt::block::RowBuffer;
+use relay_fmt::callsite::Callsite;
+use relay_fmt::record::{Kind, split_inline};
+use relay_fmt::rows::{Row, Span};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A block's rows, with what is needed to show any of them.
+///
+/// Unlike [`crate::render::View`] it owns its rows, so that many can be open at a time.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    buffer: RowBuffer,
+    /// For each row, in the order they sort in: which row, its number, and what it sorts by.
+    order: Vec<(u32, u64, i64)>,
+    /// For each (source, span id): the spans around it, the outermost first.
+    chains: HashMap<(u32, u64), Vec<u32>>,
+    /// The callsites that inline events bring, by their descriptions.
+    inline: HashMap<Vec<u8>, Arc<Callsite>>,
+}
+
+fn chains(spans: &[Span]) -> HashMap<(u32, u64), Vec<u32>> {
+    let by_id: HashMap<(u32, u64), (u32, u64)> =
+        (0u32..).zip(spans).map(|(i, span)| ((span.source, span.id), (i, span.parent))).collect();
+    let chain = |(key, _): (&(u32, u64), _)| {
+        let (mut chain, mut id) = (Vec::new(), key.1);
+        while id != 0
+            && chain.len() < MAX_SPANS
+            && let Some((i, parent)) = by_id.get(&(key.0, id))
+        {
+            chain.push(*i);
+            id = *parent;
+        }
+        chain.reverse();
+        (*key, chain)
+    };
+    by_id.iter().map(chain).collect()
+}
+
+impl Loaded {
+    pub(crate) fn new(buffer: RowBuffer) -> Self {
+        let mut order: Vec<(u32, u64, i64)> =
+            (0u32..).zip(buffer.rows()).map(|(i, row)| (i, row.number, row.order_ns)).collect();
+        // It is sorted, unless whoever wrote it did not keep to the format.
+        order.sort_by_key(|(_, _, order_ns)| *order_ns);
+        let mut inline = HashMap::new();
+        for (i, kind) in buffer.kind.iter().enumerate() {
+            let unresolved = *kind == Kind::InlineEvent && buffer.callsite.get(i) == Some(&0);
+            if unresolved
+                && let Ok((description, _)) = split_inline(buffer.payload_of(i))
+                && !inline.contains_key(description)
+                && let Ok(callsite) = Callsite::decode(description)
+            {
+                inline.insert(description.to_vec(), Arc::new(callsite));
+            }
+        }
+        let chains = chains(&buffer.spans);
+        Self { buffer, order, chains, inline }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// What the `i`th row sorts by.
+    pub(crate) fn order_ns(&self, i: usize) -> Option<i64> {
+        self.order.get(i).map(|(_, _, order_ns)| *order_ns)
+    }
+
+    pub(crate) const fn buffer(&self) -> &RowBuffer {
+        &self.buffer
+    }
+
+    /// The `i`th row as an event. `spans` is memory for the spans around it.
+    pub(crate) fn event<'v>(
+        &'v self,
+        i: usize,
+        spans: &'v mut Vec<SpanView<'v>>,
+    ) -> Option<Event<'v>> {
+        let (b, (at, number, order_ns)) = (&self.buffer, *self.order.get(i)?);
+        let at = at as usize;
+        let site = |number: &u32| b.callsites.get((*number as usize).checked_sub(1)?);
+        let row = Row {
+            run: *b.run.get(at)?,
+            number,
+            kind: *b.kind.get(at)?,
+            time_ns: *b.time_ns.get(at)?,
+            order_ns,
+            callsite: b.callsite.get(at).and_then(site),
+            span: *b.span.get(at)?,
+            payload: b.payload_of(at),
+        };
+        let run = b.runs.get(row.run as usize)?;
+        let source = b.sources.get(run.source as usize)?;
+        if row.span != 0
+            && let Some(chain) = self.chains.get(&(run.source, row.span))
+        {
+            let views = chain.iter().filter_map(|i| b.spans.get(*i as usize));
+            spans.extend(views.map(|span| SpanView { span }));
+        }
+        let mut event = Event::new(row, run, source, spans);
+        if event.row.kind == Kind::InlineEvent
+            && event.callsite.is_none()
+            && let Ok((description, values)) = split_inline(event.row.payload)
+        {
+            event.callsite = self.inline.get(description);
+            event.values = values;
+        }
+        Some(event)
+    }
+}

@@ -1,0 +1,27 @@
+//! Reading what a store holds: archives and live channels, as one stream, while the collector works.
+//!
+//! ```text
+//!  live channels ── copied out first ──┐                        ┌── filter ── joiner ── sink
+//!    (live, split, rows)               ├── snapshot ── merge ───┤
+//!  archives ── opened afterwards ──────┘   (covered: once)      └── follow: again and again
+//!    (files, store)                                   audit: what there should be, and is not
+//! ```
+
+mod context;
+mod covered;
+mod files;
+mod follow;
+mod joiner;
+mod live;
+mod loaded;
+mod merge;
+mod ranges;
+mod rows;
+mod snapshot;
+mod split;
+mod store;
+
+pub use files::{ArchiveFd, ArchiveName};
+pub use follow::Follow;
+pub use snapshot::{Sink, Snapshot};
+pub use store::{Archive, Archives, Channels, Depth, Store};

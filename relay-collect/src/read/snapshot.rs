@@ -1,0 +1,291 @@
+//! Everything that a store holds at one moment, as one stream.
+//!
+//! Live channels are copied out first, then the archives are opened: what the collector moves
+//! meanwhile is seen in both, and what both hold is taken from the archive.
+
+use super::context;
+use super::covered::Covered;
+use super::joiner::Joiner;
+use super::live::{SubBytes, Tail};
+use super::loaded::Loaded;
+use super::merge::{From, Merge, Piece};
+use super::split::split;
+use super::store::{Archive, Archives, Channels, Depth, Store};
+use crate::query::{BlockFacts, Filter};
+use crate::render::Event;
+use relay_fmt::archive::BlockEntry;
+use relay_fmt::block::{NO_LEVEL, RowBuffer};
+use relay_fmt::record::Kind;
+use relay_fmt::rows::ChannelId;
+use std::collections::HashSet;
+use std::io;
+use std::ops::ControlFlow;
+
+/// What [`Snapshot::events`] gives events to; it ends the walk with [`ControlFlow::Break`].
+pub type Sink<'s> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 's;
+
+/// A clock that was set back may have been wrong by so much: rows that happened before `--until`
+/// may sort so far behind it.
+const SET_BACK_NS: i64 = 86_400_000_000_000;
+/// Parts of one record may have times that differ by so much.
+const PARTS_NS: i64 = 1_000_000;
+
+/// What a store held at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    archives: Vec<Archive>,
+    /// The rows of live channels that are in no archive.
+    live: Vec<RowBuffer>,
+    /// Channels whose processes were there.
+    alive: HashSet<ChannelId>,
+    /// What is damaged, a sentence each: records are missing from what is shown.
+    pub problems: Vec<String>,
+    /// What else is to be said, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Live channels as they were grabbed.
+#[derive(Debug)]
+pub(crate) struct Grabbed {
+    pub(crate) tail: Tail,
+    pub(crate) subs: Vec<SubBytes>,
+    pub(crate) alive: bool,
+}
+
+/// Opens and grabs all live channels.
+pub(crate) fn grab_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<Grabbed>> {
+    let Channels { channels, refused } = store.channels()?;
+    notes.extend(refused.iter().map(|(file, why)| format!("{file}: {why}")));
+    let mut all = Vec::new();
+    for (file, reader) in channels {
+        let alive = reader.is_alive().unwrap_or(true);
+        let mut tail = Tail::new(file, reader);
+        let subs = tail.grab(false)?;
+        all.push(Grabbed { tail, subs, alive });
+    }
+    Ok(all)
+}
+
+impl Snapshot {
+    /// Takes a snapshot.
+    ///
+    /// # Errors
+    /// When a directory or a channel cannot be read.
+    pub fn take(store: &Store) -> io::Result<Self> {
+        Self::take_with_tails(store).map(|(snapshot, _)| snapshot)
+    }
+
+    /// Takes a snapshot, and hands over the channels for who wants to go on reading them.
+    pub(crate) fn take_with_tails(store: &Store) -> io::Result<(Self, Vec<Tail>)> {
+        let mut notes = Vec::new();
+        let grabbed = grab_all(store, &mut notes)?;
+        let Archives { archives, unreadable } = store.archives(Depth::Quick)?;
+        let covered = Covered::of(&archives);
+        let problems = damages(&archives, &unreadable);
+        let mut snapshot =
+            Self { archives, live: Vec::new(), alive: HashSet::new(), problems, notes };
+        let tails = grabbed.into_iter().map(|g| snapshot.add(&covered, g));
+        let tails = tails.collect();
+        Ok((snapshot, tails))
+    }
+
+    fn add(&mut self, covered: &Covered, grabbed: Grabbed) -> Tail {
+        let Grabbed { mut tail, subs, alive } = grabbed;
+        let id = tail.source.id;
+        if alive {
+            self.alive.insert(id);
+        }
+        let notes = &mut self.notes;
+        let split = split(&mut tail, &subs, notes, |place| covered.has(id, place));
+        let name = &tail.source.channel;
+        let own: Vec<_> = self.archives.iter().filter(|a| a.name.channel == *name).collect();
+        context::find(&mut tail, &own, &split);
+        let rows = super::rows::build(&mut tail, split);
+        if !rows.is_empty() {
+            self.live.push(rows);
+        }
+        tail
+    }
+
+    /// The archives.
+    #[must_use]
+    pub fn archives(&self) -> &[Archive] {
+        &self.archives
+    }
+
+    pub(crate) fn live(&self) -> &[RowBuffer] {
+        &self.live
+    }
+
+    pub(crate) const fn alive(&self) -> &HashSet<ChannelId> {
+        &self.alive
+    }
+
+    /// Gives all events that `filter` means to `sink`: in time order, stable within each writer, or
+    /// backwards.
+    ///
+    /// Damaged blocks are added to [`Snapshot::problems`].
+    pub fn events(&mut self, filter: &mut Filter, reverse: bool, sink: &mut Sink<'_>) {
+        let live = std::mem::take(&mut self.live);
+        let pieces = pieces(&self.archives, live, filter);
+        let mut merge = Merge::new(pieces, reverse);
+        let mut joiner = Joiner::new(reverse);
+        let (alive, notes) = (&self.alive, &mut self.notes);
+        drain(&mut merge, &mut joiner, filter, alive, notes, sink);
+        let problems = std::mem::take(&mut merge.problems);
+        self.problems.extend(problems);
+    }
+}
+
+fn drain(
+    merge: &mut Merge<'_>,
+    joiner: &mut Joiner,
+    filter: &mut Filter,
+    alive: &HashSet<ChannelId>,
+    notes: &mut Vec<String>,
+    sink: &mut Sink<'_>,
+) {
+    while let Some((loaded, row)) = merge.next() {
+        if pass(loaded, row, joiner, filter, notes, sink).is_break() {
+            return;
+        }
+    }
+    for row in joiner.finish(alive) {
+        if incomplete(row, filter, notes, sink).is_break() {
+            return;
+        }
+    }
+}
+
+/// Gives one row to `sink`, if it is meant; parts of a record once they are whole.
+pub(crate) fn pass(
+    loaded: &Loaded,
+    row: usize,
+    joiner: &mut Joiner,
+    filter: &mut Filter,
+    notes: &mut Vec<String>,
+    sink: &mut Sink<'_>,
+) -> ControlFlow<()> {
+    let mut spans = Vec::new();
+    let Some(event) = loaded.event(row, &mut spans) else {
+        return ControlFlow::Continue(());
+    };
+    if event.row.kind == Kind::Fragment
+        && let Some(joined) = joiner.take(&event)
+    {
+        if let Some(broken) = joined.broken {
+            incomplete(broken, filter, notes, sink)?;
+        }
+        return match joined.whole {
+            Some(whole) => single(whole, filter, sink).map_continue(|_| ()),
+            None => ControlFlow::Continue(()),
+        };
+    }
+    if filter.matches(&event) {
+        return sink(&event);
+    }
+    ControlFlow::Continue(())
+}
+
+/// Gives the only row of a buffer to `sink`; whether it was meant.
+fn single(row: RowBuffer, filter: &mut Filter, sink: &mut Sink<'_>) -> ControlFlow<(), bool> {
+    let loaded = Loaded::new(row);
+    let mut spans = Vec::new();
+    let Some(event) = loaded.event(0, &mut spans) else {
+        return ControlFlow::Continue(false);
+    };
+    if !filter.matches(&event) {
+        return ControlFlow::Continue(false);
+    }
+    sink(&event).map_continue(|()| true)
+}
+
+/// Gives what there is of a record whose other parts are missing.
+pub(crate) fn incomplete(
+    row: RowBuffer,
+    filter: &mut Filter,
+    notes: &mut Vec<String>,
+    sink: &mut Sink<'_>,
+) -> ControlFlow<()> {
+    let (source, run) = (row.sources.first(), row.runs.first());
+    let note = source.zip(run).map(|(source, run)| {
+        let (channel, pid, writer, number) =
+            (&source.channel, source.pid, run.writer, run.first_number);
+        format!(
+            "channel {channel}, pid {pid}: record {number} of writer {writer} is incomplete: its other parts are missing"
+        )
+    });
+    if single(row, filter, sink)? {
+        notes.extend(note);
+    }
+    ControlFlow::Continue(())
+}
+
+/// What can hold what `filter` means.
+fn pieces<'a>(archives: &'a [Archive], live: Vec<RowBuffer>, filter: &Filter) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::new();
+    let mut number = 0;
+    for archive in archives {
+        for block in archive.blocks() {
+            number += 1;
+            if may_match(block, filter) {
+                pieces.push(Piece {
+                    from: From::Block(archive, block),
+                    min_ns: block.header.facts.min_order_ns,
+                    max_ns: block.header.facts.max_order_ns,
+                    number,
+                });
+            }
+        }
+    }
+    for rows in live {
+        number += 1;
+        pieces.extend(of_rows(rows, number));
+    }
+    pieces
+}
+
+/// A piece of rows in memory; `None` when there are none.
+pub(crate) fn of_rows<'a>(rows: RowBuffer, number: u64) -> Option<Piece<'a>> {
+    let mut times = rows.rows().map(|row| row.order_ns);
+    let first = times.next()?;
+    let (min_ns, max_ns) = times.fold((first, first), |(a, b), t| (a.min(t), b.max(t)));
+    let from = From::Rows(Box::new(rows));
+    Some(Piece { from, min_ns, max_ns, number })
+}
+
+/// Whether a block may hold a row that is meant; `false` is certain.
+fn may_match(block: &BlockEntry, filter: &Filter) -> bool {
+    let facts = &block.header.facts;
+    let mut sources = facts.sources.iter();
+    if facts.rows == 0 || !sources.any(|s| filter.may_match_source(&s.channel, s.pid)) {
+        return false;
+    }
+    // A part of a record that brings its callsite has no level in the facts, but in its bytes.
+    let hidden = facts.level_mask & NO_LEVEL != 0;
+    let targets: Vec<&str> = facts.targets.iter().map(|t| t.name.as_str()).collect();
+    filter.may_match_block(&BlockFacts {
+        level_mask: if hidden { u8::MAX } else { facts.level_mask },
+        min_ns: facts.min_order_ns.saturating_sub(SET_BACK_NS),
+        max_ns: facts.max_order_ns.saturating_add(PARTS_NS),
+        targets: (!hidden).then_some(&targets[..]),
+    })
+}
+
+fn damages(archives: &[Archive], unreadable: &[(super::ArchiveName, String)]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (name, why) in unreadable {
+        problems.push(format!("{}: {why}", name.file));
+    }
+    for archive in archives {
+        for damage in &archive.damages {
+            let (file, at, len) = (&archive.name.file, damage.offset, damage.len);
+            let held = damage.block.as_ref().map_or(String::new(), |block| {
+                format!("; there were {}", super::merge::held(block))
+            });
+            let error = &damage.error;
+            problems.push(format!("{file}: {len} bytes at byte {at} are damaged: {error}{held}"));
+        }
+    }
+    problems
+}

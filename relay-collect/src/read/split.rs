@@ -1,0 +1,116 @@
+//! The records of a live channel's sub-buffers, each with its place.
+
+use super::live::{Hand, SubBytes, Tail};
+use relay_fmt::record::{Kind, Record, Records};
+use relay_fmt::time::Anchor;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Where a numbered record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) sub_buffer: u32,
+    pub(crate) generation: u64,
+    /// One past its last byte, padding included.
+    pub(crate) end: u32,
+    pub(crate) writer: u64,
+    pub(crate) number: u64,
+}
+
+/// A numbered record, and all that its row needs.
+#[derive(Debug)]
+pub(crate) struct Split<'a> {
+    pub(crate) place: Place,
+    /// Its first byte.
+    pub(crate) from: u32,
+    /// Numbered records in earlier generations, and in this one before it.
+    pub(crate) prior: u64,
+    pub(crate) prior_records: u32,
+    pub(crate) hand: Arc<Hand>,
+    pub(crate) anchor: Anchor,
+    pub(crate) record: Record<'a>,
+}
+
+/// Takes sub-buffers apart. Of each writer nothing is returned that is behind its last record in the
+/// first look, nor what `skip` says.
+pub(crate) fn split<'a>(
+    tail: &mut Tail,
+    grabbed: &'a [SubBytes],
+    notes: &mut Vec<String>,
+    skip: impl Fn(&Place) -> bool,
+) -> Vec<Split<'a>> {
+    let mut all = Vec::new();
+    let mut last: HashMap<u64, u64> = HashMap::new();
+    for of in grabbed {
+        let before = all.len();
+        if let Err(error) = one(tail, of, &mut all) {
+            let (file, sub, generation) = (&tail.file, of.sub.index, of.sub.generation);
+            notes.push(format!(
+                "{file}: sub-buffer {sub}, generation {generation}: {error}; what follows in it is left out"
+            ));
+        }
+        for split in all.iter().skip(before) {
+            if split.place.end <= of.first {
+                let most = last.entry(split.place.writer).or_insert(0);
+                *most = split.place.number.max(*most);
+            }
+        }
+    }
+    all.retain(|split| {
+        let place = &split.place;
+        last.get(&place.writer).is_some_and(|most| place.number <= *most) && !skip(place)
+    });
+    all
+}
+
+fn one<'a>(
+    tail: &mut Tail,
+    of: &'a SubBytes,
+    all: &mut Vec<Split<'a>>,
+) -> Result<(), relay_fmt::Error> {
+    let mut hand: Option<(Arc<Hand>, Anchor, u64)> = None;
+    let mut numbered = 0u32;
+    for record in Records::new(&of.bytes, of.sub.generation) {
+        let record = record?;
+        match record.kind {
+            Kind::Lease => {
+                let new = Hand::of(&record)?;
+                tail.see(new.anchor);
+                let (anchor, number) = (new.anchor, new.next_number);
+                hand = Some((Arc::new(new), anchor, number));
+                continue;
+            }
+            Kind::Anchor => {
+                let anchor = Anchor::parse(record.header.tick, record.payload)?;
+                tail.see(anchor);
+                if let Some(hand) = &mut hand {
+                    hand.1 = anchor;
+                }
+                continue;
+            }
+            kind if !kind.is_numbered() => continue,
+            _ => {}
+        }
+        let Some((hand, anchor, number)) = &mut hand else {
+            return Err(relay_fmt::Error::new("records of no writer"));
+        };
+        all.push(Split {
+            place: Place {
+                sub_buffer: of.sub.index,
+                generation: of.sub.generation,
+                end: u32::try_from(record.end).unwrap_or(u32::MAX),
+                writer: hand.writer,
+                number: *number,
+            },
+            from: u32::try_from(record.offset).unwrap_or(u32::MAX),
+            prior: of.sub.prior,
+            prior_records: numbered,
+            hand: Arc::clone(hand),
+            anchor: *anchor,
+            record,
+        });
+        *number = number.wrapping_add(1);
+        numbered += 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! A directory of archives and live channels, opened while others move things in it.
+
+use super::files::{ArchiveFd, ArchiveName, stem};
+use relay_fmt::archive::{
+    self, BlockEntry, Damage, DamageKind, Directory, Entry, Opened, ReadAt, ScanOptions,
+    read_control,
+};
+use relay_log::channel::{ChannelReader, OpenError};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where archives and live channels are.
+#[derive(Debug, Clone)]
+pub struct Store {
+    archive_dir: PathBuf,
+    live_dir: PathBuf,
+    uid: Option<u32>,
+}
+
+/// An archive that was opened, and what it consists of.
+#[derive(Debug)]
+pub struct Archive {
+    /// The parts of the name that it had then.
+    pub name: ArchiveName,
+    /// Its bytes.
+    pub bytes: ArchiveFd,
+    /// What it consists of.
+    pub directory: Directory,
+    /// What its control frames say, and where each stands.
+    pub entries: Vec<(u64, Entry)>,
+    /// What is known to be damaged. The torn end of an open archive is not: it is being written.
+    pub damages: Vec<Damage>,
+    /// Blocks at this offset and behind it are void: they are in another archive.
+    pub void_from: u64,
+}
+
+impl Archive {
+    /// The blocks that count.
+    pub fn blocks(&self) -> impl Iterator<Item = &BlockEntry> {
+        let blocks = self.directory.blocks.iter();
+        blocks.filter(|block| block.offset < self.void_from)
+    }
+}
+
+/// All archives, and what could not be opened.
+#[derive(Debug, Default)]
+pub struct Archives {
+    /// Those that were opened, by channel and number.
+    pub archives: Vec<Archive>,
+    /// The others, and why not.
+    pub unreadable: Vec<(ArchiveName, String)>,
+}
+
+/// All live channels, and what could not be opened.
+#[derive(Debug, Default)]
+pub struct Channels {
+    /// Those that were opened, with the names of their files.
+    pub channels: Vec<(String, ChannelReader)>,
+    /// The others, and why not.
+    pub refused: Vec<(String, OpenError)>,
+}
+
+/// How thoroughly archives are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The directories of sealed ones are believed.
+    Quick,
+    /// Every frame is walked, and every checksum is checked.
+    Whole,
+}
+
+/// Directories are listed so often at most until a listing stays as it is.
+const LISTINGS: u32 = 50;
+
+impl Store {
+    /// The archives in `dir`, and the channels in `live_dir`; `None`: `live` in `dir`.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn open(dir: &Path, live_dir: Option<&Path>) -> io::Result<Self> {
+        for dir in std::iter::once(dir).chain(live_dir) {
+            if !std::fs::metadata(dir)?.is_dir() {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+        }
+        Ok(Self {
+            archive_dir: dir.join("archive"),
+            live_dir: live_dir.map_or_else(|| dir.join("live"), Path::to_owned),
+            uid: None,
+        })
+    }
+
+    /// Also trusts channels of this user.
+    #[must_use]
+    pub const fn allow_uid(mut self, uid: Option<u32>) -> Self {
+        self.uid = uid;
+        self
+    }
+
+    /// Where archives stand.
+    #[must_use]
+    pub fn archive_dir(&self) -> &Path {
+        &self.archive_dir
+    }
+
+    /// Where channels live.
+    #[must_use]
+    pub fn live_dir(&self) -> &Path {
+        &self.live_dir
+    }
+
+    /// Opens all live channels. One that goes meanwhile is in the archives.
+    ///
+    /// # Errors
+    /// When the directory cannot be read; that it is not there is no error.
+    pub fn channels(&self) -> io::Result<Channels> {
+        let entries = match std::fs::read_dir(&self.live_dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Channels::default());
+            }
+            entries => entries?,
+        };
+        let mut found = Channels::default();
+        for entry in entries {
+            let name = entry?.file_name();
+            let Some(file) = name.to_str().filter(|name| name.ends_with(".relay")) else {
+                continue;
+            };
+            match self.channel(file) {
+                Ok(Some(reader)) => found.channels.push((file.to_owned(), reader)),
+                Ok(None) => {}
+                Err(error) => found.refused.push((file.to_owned(), error)),
+            }
+        }
+        found.channels.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(found)
+    }
+
+    /// Opens one live channel; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be opened.
+    pub fn channel(&self, file: &str) -> Result<Option<ChannelReader>, OpenError> {
+        match ChannelReader::open(&self.live_dir, file.as_ref(), self.uid) {
+            Err(OpenError::System { errno, .. }) if errno == Errno::NOENT => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    /// Opens all archives.
+    ///
+    /// What is sealed, begun or deleted meanwhile is seen once: the directory is listed until a
+    /// listing stays as it is, and only then anything is read, older archives first.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn archives(&self, depth: Depth) -> io::Result<Archives> {
+        let mut found = Archives::default();
+        for (name, bytes) in self.descriptors(&mut found)? {
+            match archive(name, bytes, depth) {
+                Ok(Some(archive)) => found.archives.push(archive),
+                Ok(None) => {}
+                Err((name, error)) => found.unreadable.push((*name, error.to_string())),
+            }
+        }
+        void(&mut found.archives);
+        Ok(found)
+    }
+
+    fn descriptors(&self, found: &mut Archives) -> io::Result<Vec<(ArchiveName, ArchiveFd)>> {
+        let mut open: HashMap<String, (ArchiveName, ArchiveFd)> = HashMap::new();
+        let mut before: Vec<String> = Vec::new();
+        for _ in 0..LISTINGS {
+            let names = ArchiveName::list(&self.archive_dir)?;
+            let mut stems: Vec<String> = names.iter().map(|n| n.stem().to_owned()).collect();
+            stems.dedup();
+            let mut went = false;
+            found.unreadable.clear();
+            for name in names {
+                if open.contains_key(name.stem()) {
+                    continue;
+                }
+                match ArchiveFd::open(&self.archive_dir.join(&name.file)) {
+                    Ok(fd) => drop(open.insert(name.stem().to_owned(), (name, fd))),
+                    // Sealed under another name, or deleted.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => went = true,
+                    Err(error) => found.unreadable.push((name, error.to_string())),
+                }
+            }
+            if !went && stems == before {
+                break;
+            }
+            before = stems;
+        }
+        let mut all: Vec<_> = open.into_values().collect();
+        all.sort_by(|(a, _), (b, _)| {
+            (&a.channel, a.number, &a.file).cmp(&(&b.channel, b.number, &b.file))
+        });
+        Ok(all)
+    }
+}
+
+/// Reads what an archive consists of; `None` when it was just being begun.
+pub(crate) fn archive(
+    name: ArchiveName,
+    bytes: ArchiveFd,
+    depth: Depth,
+) -> Result<Option<Archive>, (Box<ArchiveName>, archive::Error)> {
+    let opened = match depth {
+        Depth::Quick => archive::open(&bytes),
+        Depth::Whole => {
+            archive::scan(&bytes, &ScanOptions { all_bodies: true }).map(Opened::Scanned)
+        }
+    };
+    match opened {
+        Ok(Opened::Sealed(directory)) => Ok(Some(sealed(name, bytes, directory))),
+        Ok(Opened::Scanned(scan)) => {
+            let places = scan.directory.controls.iter().map(|place| place.offset);
+            let entries = places
+                .zip(scan.entries)
+                .flat_map(|(at, entries)| entries.into_iter().map(move |entry| (at, entry)));
+            let open = !name.sealed;
+            let mut damages = scan.damages;
+            damages.retain(|damage| !(open && damage.kind == DamageKind::TornTail));
+            Ok(Some(Archive {
+                entries: entries.collect(),
+                name,
+                bytes,
+                directory: scan.directory,
+                damages,
+                void_from: u64::MAX,
+            }))
+        }
+        Err(archive::Error::TornHeader) if !name.sealed => Ok(None),
+        // Nothing is in it yet.
+        Err(archive::Error::NotAnArchive) if !name.sealed && bytes.is_empty().unwrap_or(false) => {
+            Ok(None)
+        }
+        Err(error) => Err((Box::new(name), error)),
+    }
+}
+
+fn sealed(name: ArchiveName, bytes: ArchiveFd, directory: Directory) -> Archive {
+    let (mut entries, mut damages) = (Vec::new(), Vec::new());
+    for place in &directory.controls {
+        match read_control(&bytes, &directory, *place) {
+            Ok(read) => entries.extend(read.into_iter().map(|entry| (place.offset, entry))),
+            Err(error) => damages.push(Damage {
+                offset: place.offset,
+                len: place.len,
+                kind: DamageKind::Frame,
+                error: match error {
+                    archive::Error::Frame { error, .. } | archive::Error::Block { error, .. } => {
+                        error
+                    }
+                    _ => relay_fmt::Error::new("a control frame cannot be read").into(),
+                },
+                block: None,
+            }),
+        }
+    }
+    let void_from = u64::MAX;
+    Archive { name, bytes, directory, entries, damages, void_from }
+}
+
+/// Marks what is superseded by what other archives say.
+pub(crate) fn void(archives: &mut [Archive]) {
+    let mut from: HashMap<String, u64> = HashMap::new();
+    for (_, entry) in archives.iter().flat_map(|archive| &archive.entries) {
+        if let Entry::Supersedes(supersedes) = entry {
+            let at = from.entry(stem(&supersedes.file).to_owned()).or_insert(u64::MAX);
+            *at = supersedes.offset.min(*at);
+        }
+    }
+    for archive in archives {
+        if let Some(offset) = from.get(archive.name.stem()) {
+            archive.void_from = *offset;
+        }
+    }
+}

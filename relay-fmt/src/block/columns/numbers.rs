@@ -1,0 +1,245 @@
+//! Numbers in text: integers, decimals, hexadecimal, addresses, UUIDs, and words with digits.
+//!
+//! A number becomes a value only when writing the value gives its bytes; otherwise it is a string.
+
+use super::split::{Class, Splitter, class, is_word};
+use super::stamp::Stamp;
+use super::template::{
+    BIAS, BINARY, DECIMAL, HEX, INTEGER, IPV4, MAX_SCALE, PADDED, STAMP, UUID, binary_mantissa,
+};
+
+/// Decimals with so many digits may be doubles.
+const LONG: usize = 14;
+
+#[inline]
+const fn is_hex(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')
+}
+
+impl Splitter<'_> {
+    /// A word with letters and digits: hexadecimal, UUID or any string.
+    pub(super) fn mixed(&mut self, at: usize, end: usize) -> usize {
+        if let Some(end) = self.uuid(at, end) {
+            return end;
+        }
+        let len = end - at;
+        if (6..=16).contains(&len) && self.text(at, end).iter().all(|b| is_hex(*b)) {
+            let number = hex(self.text(at, end));
+            return self.slot(at, end, &[HEX, BIAS + len as u8], number);
+        }
+        self.string(at, end)
+    }
+
+    /// A UUID whose first group ends at `end`.
+    fn uuid(&mut self, at: usize, end: usize) -> Option<usize> {
+        if end - at != 8 || self.byte(end) != b'-' || is_word(self.byte(at + 36)) {
+            return None;
+        }
+        let (high, low) = uuid(self.text(at, at + 36))?;
+        let end = self.slot(at, at + 36, &[UUID], high);
+        self.out.values.push(low);
+        Some(end)
+    }
+
+    /// Something that begins with a digit at `at`; a minus stands before it when it is negative.
+    pub(super) fn number(&mut self, at: usize, negative: bool) -> usize {
+        if matches!(self.byte(at + 2), b':' | b'/') || matches!(self.byte(at + 4), b'-' | b'/') {
+            let rest = self.line.get(at..).unwrap_or_default();
+            if let Some((stamp, number, len)) = Stamp::read_digits(rest).filter(|_| !negative) {
+                let [a, b] = stamp.to_bytes();
+                return self.slot(at, at + len, &[STAMP, a, b], number);
+            }
+        }
+        let (end, n) = self.digits(at);
+        let next = self.byte(end);
+        if next == b'.' && self.byte(end + 1).is_ascii_digit() {
+            return self.pointed(at, end, negative);
+        }
+        if class(next) == Class::Letter && !self.unit(end) {
+            if next == b'x' && end == at + 1 && self.byte(at) == b'0' && is_hex(self.byte(end + 1))
+            {
+                return self.hexadecimal(end + 1);
+            }
+            let (end, _) = self.word_end(at);
+            return self.mixed(at, end);
+        }
+        if !negative && let Some(end) = self.uuid(at, end) {
+            return end;
+        }
+        let len = end - at;
+        let zero = self.byte(at) == b'0';
+        match n {
+            Some(n) if !zero || (len == 1 && !negative) => {
+                let (from, n) = if negative { (at - 1, n.wrapping_neg()) } else { (at, n) };
+                self.slot(from, end, &[INTEGER], n)
+            }
+            Some(n) => self.slot(at, end, &[PADDED, BIAS + len as u8], n),
+            None => self.string(at, end),
+        }
+    }
+
+    /// The end of the digits from `at`, and their number when it has at most 18.
+    #[inline]
+    fn digits(&self, at: usize) -> (usize, Option<u64>) {
+        let (mut end, mut n) = (at, 0u64);
+        loop {
+            let digit = self.byte(end).wrapping_sub(b'0');
+            if digit > 9 {
+                return (end, (end - at <= 18).then_some(n));
+            }
+            n = n.wrapping_mul(10).wrapping_add(u64::from(digit));
+            end += 1;
+        }
+    }
+
+    /// Whether the letters from `at` are a unit, which is constant text after a number.
+    fn unit(&self, at: usize) -> bool {
+        let mut end = at;
+        while end < at + 4 && class(self.byte(end)) == Class::Letter {
+            end += 1;
+        }
+        if self.byte(end).is_ascii_digit() {
+            return false;
+        }
+        matches!(
+            self.text(at, end),
+            b"s" | b"ms"
+                | b"us"
+                | b"ns"
+                | b"\xc2\xb5s"
+                | b"m"
+                | b"h"
+                | b"d"
+                | b"B"
+                | b"b"
+                | b"k"
+                | b"K"
+                | b"M"
+                | b"G"
+                | b"kB"
+                | b"KB"
+                | b"MB"
+                | b"GB"
+                | b"KiB"
+                | b"MiB"
+                | b"GiB"
+                | b"x"
+                | b"px"
+                | b"th"
+                | b"Z"
+                | b"T"
+        )
+    }
+
+    fn hexadecimal(&mut self, at: usize) -> usize {
+        let (end, _) = self.word_end(at);
+        let (len, digits) = (end - at, self.text(at, end));
+        if len > 16 || !digits.iter().all(|b| is_hex(*b)) {
+            return self.string(at, end);
+        }
+        let number = hex(digits);
+        let width = if len > 1 && self.byte(at) == b'0' { len as u8 } else { 0 };
+        self.slot(at, end, &[HEX, BIAS + width], number)
+    }
+
+    /// Digits up to `point`, a point, and digits: a decimal, an address, or a version.
+    fn pointed(&mut self, at: usize, point: usize, negative: bool) -> usize {
+        let (end, fraction) = self.digits(point + 1);
+        let next = self.byte(end);
+        let more = (next == b'.' && is_word(self.byte(end + 1)))
+            || (class(next) == Class::Letter && !self.unit(end));
+        if more {
+            if let Some((ip, len)) = ipv4(self.line.get(at..).unwrap_or_default()) {
+                return self.slot(at, at + len, &[IPV4], u64::from(ip));
+            }
+            let (end, _) = self.word_end(at);
+            return self.string(at, end);
+        }
+        let scale = (end - point - 1) as u64;
+        let odd = self.byte(at) == b'0' && point > at + 1;
+        let from = if negative { at - 1 } else { at };
+        if end - at >= LONG {
+            let text = self.line.get(from..end).unwrap_or_default();
+            if let Some(n) = binary_mantissa(text, &mut self.out.room) {
+                self.slot(from, end, &[DECIMAL], n as u64);
+                self.out.values.push(BINARY);
+                return end;
+            }
+        }
+        let mantissa = self.mantissa(at, point, end);
+        match (mantissa, fraction) {
+            (Some(n), _) if !odd && scale <= MAX_SCALE && !(negative && n == 0) => {
+                let (from, n) = if negative { (at - 1, n.wrapping_neg()) } else { (at, n) };
+                self.slot(from, end, &[DECIMAL], n);
+                self.out.values.push(scale);
+                end
+            }
+            _ => self.string(at, end),
+        }
+    }
+
+    /// The number of all digits of a decimal without its point, when it fits.
+    fn mantissa(&self, at: usize, point: usize, end: usize) -> Option<u64> {
+        let digits = self.text(at, point).iter().chain(self.text(point + 1, end));
+        let mut n = 0u64;
+        for digit in digits {
+            n = n.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        }
+        (n <= i64::MAX as u64).then_some(n)
+    }
+}
+
+fn hex(digits: &[u8]) -> u64 {
+    digits.iter().fold(0, |n, b| {
+        let digit = if b.is_ascii_digit() { b - b'0' } else { b - b'a' + 10 };
+        n << 4 | u64::from(digit)
+    })
+}
+
+/// The halves of a UUID in small letters.
+fn uuid(text: &[u8]) -> Option<(u64, u64)> {
+    let dashes = [8, 13, 18, 23];
+    let mut n = 0u128;
+    if text.len() != 36 {
+        return None;
+    }
+    for (at, byte) in text.iter().enumerate() {
+        if dashes.contains(&at) {
+            if *byte != b'-' {
+                return None;
+            }
+        } else if is_hex(*byte) {
+            n = n << 4 | u128::from(hex(&[*byte]));
+        } else {
+            return None;
+        }
+    }
+    Some(((n >> 64) as u64, n as u64))
+}
+
+/// An address that nothing like a word follows, and its length.
+pub(super) fn ipv4(text: &[u8]) -> Option<(u32, usize)> {
+    let (mut ip, mut at) = (0u32, 0);
+    for part in 0..4 {
+        if part > 0 {
+            if text.get(at) != Some(&b'.') {
+                return None;
+            }
+            at += 1;
+        }
+        let start = at;
+        let mut n = 0u32;
+        while let Some(digit) = text.get(at).filter(|b| b.is_ascii_digit() && at < start + 3) {
+            n = n * 10 + u32::from(digit - b'0');
+            at += 1;
+        }
+        let padded = at > start + 1 && text.get(start) == Some(&b'0');
+        if at == start || n > 255 || padded {
+            return None;
+        }
+        ip = ip << 8 | n;
+    }
+    let next = text.get(at).copied().unwrap_or(b' ');
+    let dotted = next == b'.' && text.get(at + 1).is_some_and(|b| is_word(*b));
+    (!is_word(next) && !dotted).then_some((ip, at))
+}
