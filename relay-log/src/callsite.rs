@@ -124,11 +124,8 @@ impl StaticCallsite {
     #[cold]
     #[inline(never)]
     fn describe(&self, slot: usize, may_wait: bool) -> Option<u32> {
-        if os::epoch() == 0 {
-            thread::after_fork();
-        }
-        let epoch = os::epoch();
-        let channel = thread::channel(slot)?;
+        let channel = thread::own_channel(slot)?;
+        let epoch = channel.epoch;
         let id = self.id()?;
         let description = self.description();
         let before = DESCRIBING.replace(true);

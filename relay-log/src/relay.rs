@@ -2,10 +2,10 @@
 
 use crate::builder::{Builder, Plan};
 use crate::callsite::StaticCallsite;
-use crate::channel::thread::{self, MAX_CHANNELS, append};
+use crate::channel::thread::{self, MAX_CHANNELS, append, own_channel};
 use crate::channel::{Channel, Counter, keeper, os};
 use crate::filter::{Filter, FilterCell, FilterError};
-use crate::sink::{self, ACTIVE, Relays, SETTING_UP, own_channel, set_max};
+use crate::sink::{self, ACTIVE, Relays, SETTING_UP, set_max};
 use crate::{ByteSize, InitError, early, logger, panic};
 use relay_fmt::callsite::{Facade, Level};
 use relay_fmt::record::Kind;

@@ -1,9 +1,9 @@
 //! Where records go: a relay's channels, routed by target; and which relay is the program's.
 
 use crate::callsite::StaticCallsite;
+use crate::channel::Payload;
 use crate::channel::shelf::Leaked;
-use crate::channel::thread::{self, append};
-use crate::channel::{Channel, Payload, os};
+use crate::channel::thread::append;
 use crate::early;
 use crate::filter::FilterCell;
 use relay_fmt::callsite::Level;
@@ -146,12 +146,4 @@ pub(crate) fn inline_payload(description: &[u8], values: &[u8]) -> Vec<u8> {
     put_inline(&mut payload, description);
     payload.extend_from_slice(values);
     payload
-}
-
-/// This process's channel in a slot. A forked child gets its own here: its parent's is not mapped.
-pub(crate) fn own_channel(slot: usize) -> Option<&'static Channel> {
-    if os::epoch() == 0 {
-        thread::after_fork();
-    }
-    thread::channel(slot).filter(|channel| channel.epoch == os::epoch())
 }

@@ -156,10 +156,7 @@ fn slow(
     len: usize,
     fill: &dyn Fn(&mut Payload<'_>),
 ) -> Appended {
-    if os::epoch() == 0 {
-        after_fork();
-    }
-    let Some(channel) = channel(slot) else {
+    let Some(channel) = own_channel(slot) else {
         return Appended::NoChannel;
     };
     let tick = tick::now(channel.ticks());
@@ -264,14 +261,36 @@ pub fn never_wait() {
     THREAD.with(|thread| thread.never_waits.set(true));
 }
 
+/// This process's channel in a slot. A forked child gets its own here: its parent's is not mapped.
+/// Where the parent's is still found, another thread is just making the child's.
+pub(crate) fn own_channel(slot: usize) -> Option<&'static Channel> {
+    if os::epoch() == 0 {
+        after_fork();
+    }
+    let own = |channel: &&Channel| channel.epoch == os::epoch();
+    let there = channel(slot)?;
+    if own(&there) {
+        return Some(there);
+    }
+    os::with_signals_blocked(|| drop(FORKING.lock()));
+    channel(slot).filter(own)
+}
+
 static FORKING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
 
 /// The first call in a forked child: it gets channels of its own, and no helper threads.
+///
+/// Signals are blocked meanwhile: a handler that logs would wait for the call that it interrupts.
 pub(crate) fn after_fork() {
-    let _one = FORKING.lock();
-    if os::epoch() != 0 {
-        return;
-    }
+    os::with_signals_blocked(|| {
+        let _one = FORKING.lock();
+        if os::epoch() == 0 {
+            replace_channels();
+        }
+    });
+}
+
+fn replace_channels() {
     let parents: [Option<&Channel>; MAX_CHANNELS] = std::array::from_fn(channel);
     os::new_epoch();
     THREAD.with(|thread| {
