@@ -4,6 +4,7 @@
 use relay_fmt::record::{Fragment, Kind, Lease, Records};
 use relay_log::channel::{ChannelReader, Config, Counter, OnFull, RawChannel};
 use std::collections::HashMap;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -220,15 +221,23 @@ fn idle_threads_never_exhaust_a_capped_channel() {
     let mut config = Config::new(dir.path(), "many");
     (config.initial, config.max) = (8 * 65536, Some(64 * 65536));
     let channel = RawChannel::create(config).unwrap();
-    let mut writers: Vec<_> = (0..513).map(|_| channel.writer()).collect();
-    for (i, writer) in writers.iter_mut().enumerate() {
-        writer.write(&i.to_le_bytes()).unwrap();
-    }
-    let mut collector = Collector::new(dir.path(), &channel);
-    collector.drain();
-    assert_eq!(collector.streams().len(), 513);
-    assert_eq!(channel.counter(Counter::Waits), 0);
-    drop(writers);
+    let (logged, end) = (Barrier::new(514), Barrier::new(514));
+    std::thread::scope(|scope| {
+        for i in 0..513usize {
+            let (mut writer, logged, end) = (channel.writer(), &logged, &end);
+            scope.spawn(move || {
+                writer.write(&i.to_le_bytes()).unwrap();
+                logged.wait();
+                end.wait();
+            });
+        }
+        logged.wait();
+        let mut collector = Collector::new(dir.path(), &channel);
+        collector.drain();
+        assert_eq!(collector.streams().len(), 513, "nobody hangs, past the cap");
+        assert_eq!(channel.counter(Counter::Waits), 0);
+        end.wait();
+    });
     let before = channel.allocated_bytes();
     for _ in 0..1_000 {
         channel.writer().write(b"a short life").unwrap();

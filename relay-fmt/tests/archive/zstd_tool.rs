@@ -9,7 +9,8 @@ fn the_whole_file_is_legal_zstd() {
     let mut text = Vec::new();
     let mut decoder = zstd::stream::read::Decoder::new(&sample.bytes[..]).unwrap();
     decoder.read_to_end(&mut text).unwrap();
-    for n in 0..3 {
+    // Block 1 is of kind Columns: its texts are taken apart.
+    for n in [0, 2] {
         let lines = format!("block {n} line 0\nblock {n} line 1\nblock {n} line 2\n");
         let found = text.windows(lines.len()).any(|window| window == lines.as_bytes());
         assert!(found, "the lines of block {n} stand as in a text file");
