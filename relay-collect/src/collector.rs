@@ -90,6 +90,8 @@ pub(crate) struct Context<'a> {
     pub(crate) host: String,
     /// Whether what is written should be made durable now.
     pub(crate) sync_due: bool,
+    /// Whether archives stand on a file system that keeps nothing when the power goes.
+    pub(crate) in_memory: bool,
     /// Whether retention should look at the archives.
     pub(crate) retain: bool,
     control: &'a Control,
@@ -118,6 +120,7 @@ pub struct Collector {
     files: HashSet<String>,
     synced: Instant,
     looked: Option<Instant>,
+    in_memory: bool,
 }
 
 /// Polling while there is traffic.
@@ -164,6 +167,8 @@ impl Collector {
             files: HashSet::new(),
             synced: Instant::now(),
             looked: None,
+            in_memory: std::fs::File::open(&archive)
+                .is_ok_and(|dir| relay_log::channel::is_in_memory(dir)),
             options,
         })
     }
@@ -237,6 +242,7 @@ impl Collector {
             notes: &mut self.notes,
             host: host(),
             sync_due,
+            in_memory: self.in_memory,
             retain: false,
             control,
         };
@@ -299,6 +305,7 @@ impl Collector {
             notes: &mut self.notes,
             host: host(),
             sync_due: false,
+            in_memory: self.in_memory,
             retain: false,
             control,
         };

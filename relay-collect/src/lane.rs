@@ -31,6 +31,8 @@ pub(crate) struct Look {
     subs: Vec<Sub>,
     waiting: u64,
     pressure: bool,
+    /// A request for durability that was there before the look, if it is not fulfilled.
+    sync_wanted: Option<u64>,
 }
 
 /// What a pass did.
@@ -116,16 +118,21 @@ impl Lane {
         let looks = self.look(ctx)?;
         let waiting: u64 = looks.iter().map(|look| look.waiting).sum();
         let pressure = looks.iter().any(|look| look.pressure);
+        let durable = looks.iter().any(|look| look.sync_wanted.is_some());
         let ended = self.lives.iter().zip(&looks).any(|(l, k)| !l.alive && k.waiting > 0);
         let since = (waiting > 0).then(|| *self.since.get_or_insert_with(Instant::now));
         self.since = since;
         let old = since.is_some_and(|since| since.elapsed() >= ctx.options.block_age);
         let mut passed = Passed { waiting, blocks: 0 };
-        if waiting > 0 && (force || pressure || ended || old || waiting >= ctx.options.block_bytes)
+        if waiting > 0
+            && (force || durable || pressure || ended || old || waiting >= ctx.options.block_bytes)
         {
             passed.blocks = self.archive_all(ctx, &looks)?;
             passed.waiting = 0;
             self.since = None;
+        }
+        if durable {
+            self.make_durable(ctx, &looks)?;
         }
         self.finish_ended(ctx, &looks)?;
         self.keep_house(ctx)?;
@@ -256,6 +263,22 @@ impl Lane {
             {
                 live.archived.end_block();
                 // A waiter that this does not reach looks by itself within 100 ms.
+                let _ = live.reader.wake_writers();
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers those who wait for durability, if all that they have committed is archived.
+    fn make_durable(&mut self, ctx: &mut Context<'_>, looks: &[Look]) -> Result<(), CollectError> {
+        self.sync(ctx)?;
+        for (live, look) in self.lives.iter().zip(looks) {
+            // A hole kept something back: the next pass has it.
+            let left = look.subs.iter().any(|sub| !sub.is_meta() && live.waiting(sub) > 0);
+            if let (Some(wanted), false) = (look.sync_wanted, left) {
+                let answer = if ctx.in_memory { u64::MAX } else { wanted };
+                // Who is not reached asks again, or gives up.
+                let _ = live.reader.acknowledge_sync(answer);
                 let _ = live.reader.wake_writers();
             }
         }
@@ -511,8 +534,9 @@ fn set_aside(
 
 impl Live {
     fn look(&mut self) -> Result<Look, rustix::io::Errno> {
-        let subs = self.reader.scan()?;
+        // The header first: what was committed before a request for durability is in the scan.
         let status = self.reader.status()?;
+        let subs = self.reader.scan()?;
         let mut waiting = 0;
         for sub in &subs {
             if sub.is_meta() {
@@ -523,7 +547,8 @@ impl Live {
             self.hand_back_if_done(sub);
         }
         let pressure = status.waiters > 0 || waiting >= status.cap / 2;
-        Ok(Look { subs, waiting, pressure })
+        let sync_wanted = (status.sync_wanted > status.synced).then_some(status.sync_wanted);
+        Ok(Look { subs, waiting, pressure, sync_wanted })
     }
 
     /// Hands a sub-buffer back if nothing will be added to it and all of it is archived.

@@ -180,3 +180,29 @@ fn a_quiet_channel_appears_at_once() {
     check(&read_all(dir.path()).0, 1, 1);
     spawned.stop().unwrap();
 }
+
+#[test]
+fn what_is_flushed_durably_is_archived_and_synced() {
+    // Not on a file system in memory.
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let options = Options::new(dir.path());
+    let channel = RawChannel::create(Config::new(&options.live_dir, "app")).unwrap();
+    let mut writer = channel.writer();
+    writer.write(b"0:0:before there is a collector").unwrap();
+    let second = Duration::from_secs(1);
+    channel.flush_durable(second).unwrap();
+    let spawned = relay_collect::spawn(options.clone()).unwrap();
+    for i in 1..20 {
+        writer.write(format!("0:{i}").as_bytes()).unwrap();
+        channel.flush_durable(10 * second).unwrap();
+        // The answer came after the block was written: it is there, whatever happens now.
+        check(&read_all(dir.path()).0, 1, i + 1);
+    }
+    spawned.stop().unwrap();
+    if Path::new("/dev/shm").is_dir() {
+        let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+        let channel = RawChannel::create(Config::new(memory.path(), "app")).unwrap();
+        let answer = channel.flush_durable(second);
+        assert_eq!(answer, Err(relay_log::channel::NotDurable::Memory));
+    }
+}

@@ -42,6 +42,8 @@ pub(crate) mod header {
     pub(crate) const WAITERS: usize = 1044;
     /// `u64`, writer: 1 once the process has said that it ends in order.
     pub(crate) const CLOSED: usize = 1048;
+    /// `u64`, writer: counts requests that everything committed before be made durable.
+    pub(crate) const SYNC_WANTED: usize = 2040;
     /// The first of the `u64` counters, writer; see [`super::Counter`].
     pub(crate) const COUNTERS: usize = 1056;
     /// `u32`, collector: nonzero while it sleeps and wants to be woken.
@@ -50,6 +52,9 @@ pub(crate) mod header {
     pub(crate) const RESIZE: usize = 2056;
     /// `u64`, collector's side: counts the requests, so that the same size can be asked for twice.
     pub(crate) const RESIZE_COUNT: usize = 2064;
+    /// `u64`, collector: the last of those requests that is fulfilled; all ones where the archives
+    /// stand in memory and never will be.
+    pub(crate) const SYNCED: usize = 2072;
 }
 
 /// What a channel counts, in its header page; all of them since it was opened.
@@ -385,8 +390,12 @@ pub fn is_channel_name(name: &str) -> bool {
 const _: () = {
     assert!(at::END <= IDENTITY_BYTES && IDENTITY_BYTES <= header::CAP);
     assert!(at::COMPATIBLE + 4 == at::INCOMPATIBLE && at::INCOMPATIBLE + 4 == at::CRC);
-    assert!(header::COUNTERS + 8 * Counter::COUNT <= header::ASLEEP, "writer and collector apart");
-    assert!(header::RESIZE_COUNT + 8 <= HEADER_BYTES);
+    assert!(
+        header::COUNTERS + 8 * Counter::COUNT <= header::SYNC_WANTED,
+        "writer and collector apart"
+    );
+    assert!(header::SYNC_WANTED + 8 <= header::ASLEEP);
+    assert!(header::SYNCED + 8 <= HEADER_BYTES);
     assert!(header::FREED.is_multiple_of(4) && header::COUNTERS.is_multiple_of(8));
     assert!(sub::ARCHIVED / 64 != sub::COMMITTED / 64, "the two sides write different cache lines");
     assert!(sub::slot(0) != sub::slot(1) && sub::slot(1) + sub::SLOT_BYTES <= SUB_HEADER_BYTES);

@@ -77,6 +77,7 @@
 mod birth;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers describe callsites"))]
 mod describe;
+mod durable;
 mod error;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers hand over"))]
 pub(crate) mod handover;
@@ -102,6 +103,7 @@ mod sync;
 pub(crate) mod thread;
 pub(crate) mod tick;
 
+pub use durable::{NotDurable, is_in_memory};
 pub use error::{CreateError, OpenError, WriteError};
 pub use layout::{
     Counter, HEADER_BYTES, IDENTITY_BYTES, Identity, MAGIC, MAX_NAME, MAX_SUB_BUFFER,

@@ -52,6 +52,16 @@ impl RawChannel {
         self.channel.allocated_bytes()
     }
 
+    /// Makes everything durable that all writers have written before the call: it survives the loss of
+    /// power.
+    ///
+    /// # Errors
+    /// When that cannot be had, or not within `timeout`; the records survive everything else all the
+    /// same.
+    pub fn flush_durable(&self, timeout: std::time::Duration) -> Result<(), super::NotDurable> {
+        self.channel.flush_durable(timeout)
+    }
+
     /// Says that the program ends in order: the audit tells it from one that was killed. What is
     /// written is there either way.
     pub fn announce_end(&self) {

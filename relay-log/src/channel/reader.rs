@@ -71,6 +71,10 @@ pub struct Status {
     pub waiters: u32,
     /// Whether the process has said that it ends in order.
     pub closed: bool,
+    /// How often it has asked that everything be made durable.
+    pub sync_wanted: u64,
+    /// The last of those requests that is fulfilled; all ones where none can be.
+    pub synced: u64,
     /// The counters, by [`Counter`].
     pub counters: [u64; Counter::COUNT],
     /// Length of the file in bytes.
@@ -216,6 +220,8 @@ impl ChannelReader {
             rate: Rate { per_tick_q32: word_at(&page, header::RATE) },
             waiters: (word_at(&page, header::FREED) >> 32) as u32,
             closed: word_at(&page, header::CLOSED) == 1,
+            sync_wanted: word_at(&page, header::SYNC_WANTED),
+            synced: word_at(&page, header::SYNCED),
             counters,
             length: stat.st_size.max(0) as u64,
             allocated: stat.st_blocks.max(0) as u64 * 512,
@@ -398,6 +404,15 @@ impl ChannelReader {
     /// When the header page cannot be written.
     pub fn set_asleep(&self, asleep: bool) -> Result<(), Errno> {
         self.put(header::ASLEEP as u64, &u32::from(asleep).to_le_bytes())
+    }
+
+    /// Says that request number `wanted` is fulfilled: everything that was committed when it was read
+    /// is durable. All ones: no request can be.
+    ///
+    /// # Errors
+    /// When the header page cannot be written.
+    pub fn acknowledge_sync(&self, wanted: u64) -> Result<(), Errno> {
+        self.put(header::SYNCED as u64, &wanted.to_le_bytes())
     }
 
     /// Asks the program to keep `bytes` allocated, and to let at least as many wait.

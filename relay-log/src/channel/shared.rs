@@ -112,7 +112,7 @@ pub struct Channel {
     pub(crate) identity: Identity,
     pub(crate) config: Config,
     pub(crate) map: ManuallyDrop<Mapping>,
-    file: birth::GrowFile,
+    pub(super) file: birth::GrowFile,
     pub(crate) slots: Slots<ZeroedArray<Slot>>,
     pub(crate) descriptions: Descriptions,
     next_writer: AtomicU64,
