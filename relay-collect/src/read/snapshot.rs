@@ -117,10 +117,6 @@ impl Snapshot {
         &self.live
     }
 
-    pub(crate) const fn alive(&self) -> &HashSet<ChannelId> {
-        &self.alive
-    }
-
     /// Gives all events that `filter` means to `sink`: in time order, stable within each writer, or
     /// backwards.
     ///
