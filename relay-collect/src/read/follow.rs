@@ -121,6 +121,11 @@ impl Follow {
         Ok((snapshot, follow))
     }
 
+    /// Goes on where a snapshot that was shown has ended: with records of which parts came.
+    pub fn resume(&mut self, snapshot: Snapshot) {
+        self.joiner = snapshot.into_joiner();
+    }
+
     /// Gives the events that came since the last time and that `filter` means to `sink`.
     ///
     /// # Errors

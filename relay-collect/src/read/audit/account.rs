@@ -71,6 +71,8 @@ pub(super) struct Account {
     pub(super) source: Option<Source>,
     pub(super) file: Option<String>,
     pub(super) subs: HashMap<u32, Sub>,
+    /// Records of each sub-buffer that blocks held which cannot be read.
+    pub(super) given: HashMap<u32, u64>,
     pub(super) writers: BTreeMap<u64, Writer>,
     pub(super) last_word: Option<Final>,
     pub(super) archived: u64,
@@ -147,6 +149,9 @@ impl Account {
         writer.thread.clone_from(&run.thread);
         let end = run.first_number.saturating_add(u64::from(run.records));
         writer.given = writer.given.max(end);
+        let before = run.prior_generations.saturating_add(u64::from(run.prior_records));
+        let given = self.given.entry(run.sub_buffer).or_insert(0);
+        *given = before.saturating_add(u64::from(run.records)).max(*given);
     }
 
     /// An archive says where the channel stands. With `believed`, what came before was deleted by

@@ -122,22 +122,30 @@ fn gaps(account: &Account, name: &str, pid: u32) -> Vec<Missing> {
     missing
 }
 
-/// Adds what is at the ends of sub-buffers, by the channel's last word, and in no archive.
+/// Adds what is at the ends of sub-buffers, by the channel's last word or by blocks that cannot be
+/// read, and in no archive.
 fn tail(account: &mut Account) {
-    let Some(last) = &account.last_word else { return };
-    for (index, claimed) in (0u32..).zip(&last.per_sub_buffer) {
+    let mut claimed = account.given.clone();
+    if let Some(last) = &account.last_word {
+        for (index, count) in (0u32..).zip(&last.per_sub_buffer) {
+            let at = claimed.entry(index).or_insert(0);
+            *at = (*count).max(*at);
+        }
+        if last.per_sub_buffer.is_empty() {
+            let have: u64 = account.subs.values().map(|sub| sub.total).sum();
+            let lacks = last.claimed.saturating_sub(last.discarded).saturating_sub(have);
+            if lacks > 0 {
+                account.lacks.push((lacks, format!("{lacks} records at the end of the channel")));
+                return;
+            }
+        }
+    }
+    for (index, claimed) in claimed {
         let have = account.subs.get(&index).map_or(0, |sub| sub.total);
         let lacks = claimed.saturating_sub(have);
         if lacks > 0 {
             let what = format!("{lacks} records at the end of sub-buffer {index}");
             account.lacks.push((lacks, what));
-        }
-    }
-    if last.per_sub_buffer.is_empty() {
-        let have: u64 = account.subs.values().map(|sub| sub.total).sum();
-        let lacks = last.claimed.saturating_sub(last.discarded).saturating_sub(have);
-        if lacks > 0 {
-            account.lacks.push((lacks, format!("{lacks} records at the end of the channel")));
         }
     }
 }
