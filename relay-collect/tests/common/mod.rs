@@ -7,7 +7,7 @@ use relay_fmt::archive::{
     SubBufferPosition, WriterPosition,
 };
 use relay_fmt::block::{BlockBuilder, BlockOptions, EncodedBlock};
-use relay_fmt::record::{Kind, Lease, Records};
+use relay_fmt::record::{Kind, Lease, Record, Records};
 use relay_fmt::rows::{Run, Source};
 use relay_fmt::time::Anchor;
 use relay_log::channel::{ChannelReader, Config, RawChannel, Sub};
@@ -210,100 +210,118 @@ impl Mini {
         })])
     }
 
-    /// All that is new, as a block; full sub-buffers are handed back when `hand_back` says so.
+    /// All that is new, as a block; full sub-buffers are handed back when `hand_back` says so, which
+    /// must be after the block is written: see [`Mini::hand_back`].
     pub(crate) fn look(&mut self, hand_back: bool) -> Frame {
         let mut builder = BlockBuilder::new();
-        let source = builder.source(&self.source);
-        let rate = self.reader.status().unwrap().rate;
-        let mut rows: Vec<(i64, u64, u64, u32, Kind, Vec<u8>)> = Vec::new();
+        builder.source(&self.source);
+        let mut rows: Vec<RowOf> = Vec::new();
         let subs: Vec<Sub> = self.reader.scan().unwrap();
-        for sub in subs.iter().filter(|sub| !sub.is_meta() && self.skip != Some(sub.index)) {
-            let (generation, bytes, records) =
-                self.subs.get(&sub.index).copied().unwrap_or((0, 0, 0));
-            let (done, mut before) =
-                if generation == sub.generation { (bytes, records) } else { (0, 0) };
-            if done == sub.committed {
-                continue;
-            }
-            let data = self.reader.read(sub, 0).unwrap().unwrap();
-            let mut hand: Option<(Run, Anchor, u64)> = None;
-            let mut run = None;
-            for record in Records::new(&data.bytes, sub.generation) {
-                let record = record.unwrap();
-                let (from, to) = (record.offset as u32, record.end as u32);
-                if record.kind == Kind::Lease {
-                    let lease = Lease::parse(record.payload).unwrap();
-                    run = None;
-                    let anchor = Anchor {
-                        tick: record.header.tick,
-                        mono_ns: lease.mono_ns,
-                        real_ns: lease.real_ns,
-                    };
-                    let of = Run {
-                        source,
-                        sub_buffer: sub.index,
-                        generation: sub.generation,
-                        from,
-                        to,
-                        prior_generations: sub.prior,
-                        prior_records: before,
-                        records: 0,
-                        writer: lease.writer,
-                        first_number: lease.first_number,
-                        tid: lease.tid,
-                        nesting: lease.nesting,
-                        thread: lease.name.to_vec(),
-                        floor_ns: i64::MIN,
-                    };
-                    hand = Some((of, anchor, lease.first_number));
-                }
-                let (of, anchor, number) = hand.as_mut().unwrap();
-                if record.kind == Kind::Anchor {
-                    *anchor = Anchor::parse(record.header.tick, record.payload).unwrap();
-                }
-                let numbered = record.kind.is_numbered();
-                if from >= done {
-                    let index = *run.get_or_insert_with(|| {
-                        let first_number = *number;
-                        builder.run(Run {
-                            from,
-                            to,
-                            prior_records: before,
-                            first_number,
-                            ..of.clone()
-                        })
-                    });
-                    let run = builder.run_mut(index).unwrap();
-                    run.to = to;
-                    run.records += u32::from(numbered);
-                    before += u32::from(numbered);
-                    if numbered {
-                        let time = anchor.real_of(record.header.tick, rate);
-                        let payload = record.payload.to_vec();
-                        rows.push((time, of.writer, *number, index, record.kind, payload));
-                    }
-                }
-                *number += u64::from(numbered);
-                let next = self.next.entry(of.writer).or_default();
-                *next = (*number).max(*next);
-            }
-            self.subs.insert(sub.index, (sub.generation, sub.committed, before));
-            self.prior.insert(sub.index, sub.prior);
-            if hand_back && sub.is_ready() {
-                self.reader.hand_back(sub).unwrap();
+        let skip = self.skip;
+        for sub in subs.iter().filter(|sub| !sub.is_meta() && skip != Some(sub.index)) {
+            self.sub(sub, &mut builder, &mut rows);
+            if hand_back {
+                self.hand_back(sub);
             }
         }
         // A writer's records keep their order, whatever the clock says.
-        rows.sort_by_key(|row| (row.1, row.2));
+        rows.sort_by_key(|row| (row.writer, row.number));
         for row in &mut rows {
-            let floor = self.floors.entry(row.1).or_insert(row.0);
-            *floor = row.0.max(*floor);
-            row.0 = *floor;
+            let floor = self.floors.entry(row.writer).or_insert(row.time);
+            *floor = row.time.max(*floor);
+            row.time = *floor;
         }
-        rows.sort_by_key(|row| row.0);
-        for (time, _, _, run, kind, payload) in rows {
-            builder.push(run, kind, None, 0, time, &payload);
+        rows.sort_by_key(|row| row.time);
+        for row in rows {
+            builder.push(row.run, row.kind, None, 0, row.time, &row.payload);
         }
         Frame::Block(builder.finish(&BlockOptions::default()).unwrap())
     }
+
+    /// Hands a sub-buffer back if it is full and all of it was looked at.
+    pub(crate) fn hand_back(&self, sub: &Sub) {
+        let at = self.subs.get(&sub.index);
+        if sub.is_ready() && at.is_some_and(|at| (at.0, at.1) == (sub.generation, sub.committed)) {
+            self.reader.hand_back(sub).unwrap();
+        }
+    }
+
+    fn sub(&mut self, sub: &Sub, builder: &mut BlockBuilder, rows: &mut Vec<RowOf>) {
+        let rate = self.reader.status().unwrap().rate;
+        let at = self.subs.get(&sub.index).copied().filter(|at| at.0 == sub.generation);
+        let (_, done, mut before) = at.unwrap_or((0, 0, 0));
+        let Some(data) = self.reader.read(sub, 0).unwrap().filter(|_| done < sub.committed) else {
+            return;
+        };
+        let mut hand: Option<(Run, Anchor, u64)> = None;
+        let mut run = None;
+        for record in Records::new(&data.bytes, sub.generation) {
+            let record = record.unwrap();
+            let (from, to) = (record.offset as u32, record.end as u32);
+            if record.kind == Kind::Lease {
+                run = None;
+                hand = Some(leased(sub, &record));
+            }
+            let (of, anchor, number) = hand.as_mut().unwrap();
+            if record.kind == Kind::Anchor {
+                *anchor = Anchor::parse(record.header.tick, record.payload).unwrap();
+            }
+            let numbered = record.kind.is_numbered();
+            if from >= done {
+                let (prior_records, first_number) = (before, *number);
+                let index = *run.get_or_insert_with(|| {
+                    builder.run(Run { from, to, prior_records, first_number, ..of.clone() })
+                });
+                let run = builder.run_mut(index).unwrap();
+                run.to = to;
+                run.records += u32::from(numbered);
+                before += u32::from(numbered);
+                rows.extend(numbered.then(|| RowOf {
+                    time: anchor.real_of(record.header.tick, rate),
+                    writer: of.writer,
+                    number: *number,
+                    run: index,
+                    kind: record.kind,
+                    payload: record.payload.to_vec(),
+                }));
+            }
+            *number += u64::from(numbered);
+            let next = self.next.entry(of.writer).or_default();
+            *next = (*number).max(*next);
+        }
+        self.subs.insert(sub.index, (sub.generation, sub.committed, before));
+        self.prior.insert(sub.index, sub.prior);
+    }
+}
+
+struct RowOf {
+    time: i64,
+    writer: u64,
+    number: u64,
+    run: u32,
+    kind: Kind,
+    payload: Vec<u8>,
+}
+
+fn leased(sub: &Sub, record: &Record<'_>) -> (Run, Anchor, u64) {
+    let lease = Lease::parse(record.payload).unwrap();
+    let (mono_ns, real_ns) = (lease.mono_ns, lease.real_ns);
+    let anchor = Anchor { tick: record.header.tick, mono_ns, real_ns };
+    let run = Run {
+        source: 0,
+        sub_buffer: sub.index,
+        generation: sub.generation,
+        from: 0,
+        to: 0,
+        prior_generations: sub.prior,
+        prior_records: 0,
+        records: 0,
+        writer: lease.writer,
+        first_number: lease.first_number,
+        tid: lease.tid,
+        nesting: lease.nesting,
+        thread: lease.name.to_vec(),
+        floor_ns: i64::MIN,
+    };
+    (run, anchor, lease.first_number)
 }
