@@ -9,7 +9,7 @@ mod oracle;
 mod traffic;
 
 use anyhow::{Context, Result};
-use relay_collect::read::{Snapshot, Store};
+use relay_collect::read::{Audit, Snapshot, Store, Verdict};
 use relay_collect::{Collector, Control, Options};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -116,7 +116,7 @@ fn play(dir: &Path) -> Result<()> {
 fn conclude(dir: &Path) -> Result<bool> {
     let store = Store::open(dir, None)?;
     let counted = oracle::count(dir, &mut Snapshot::take(&store)?)?;
-    let audit = relay_collect::read::audit(&store)?;
+    let audit = Audit::of(&store)?;
     println!("\nThe programs noted {} calls that had returned.", counted.returned);
     println!(
         "The archives hold {} records: {} lost, {} doubled, {} out of order.",
@@ -138,7 +138,7 @@ fn conclude(dir: &Path) -> Result<bool> {
     println!("  cat    --dir {shown} --grep 'order [0-9]*7 shipped' --count");
     println!("  audit  --dir {shown}");
     println!("  verify --dir {shown}");
-    Ok(counted.is_whole() && audit.verdict() == relay_collect::read::Verdict::NothingLost)
+    Ok(counted.is_whole() && audit.verdict == Verdict::Whole)
 }
 
 fn main() -> Result<ExitCode> {

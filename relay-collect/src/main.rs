@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("relay-collect: {error:#}");
+            cli::say(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -5,7 +5,7 @@
 
 use relay_collect::Options;
 use relay_collect::query::Filter;
-use relay_collect::read::{ArchiveFd, ArchiveName, Snapshot, Store, Verdict, audit};
+use relay_collect::read::{ArchiveFd, ArchiveName, Audit, Snapshot, Store, Verdict};
 use std::collections::HashMap;
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -76,7 +76,7 @@ fn comes_back(file: &Path) {
     found.sort();
     expected.sort();
     assert!(found == expected, "{}", file.display());
-    assert_eq!(audit(&store).unwrap().verdict(), Verdict::NothingLost, "{}", file.display());
+    assert_eq!(Audit::of(&store).unwrap().verdict, Verdict::Whole, "{}", file.display());
     for name in ArchiveName::list(&options.archive_dir()).unwrap() {
         let path = options.archive_dir().join(&name.file);
         let report = relay_fmt::archive::verify(&ArchiveFd::open(&path).unwrap()).unwrap();

@@ -3,18 +3,36 @@
 use super::{DirArgs, Report};
 use anyhow::Result;
 use clap::Args;
+use relay_collect::read::{Audit, Verdict};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 nothing lost; 1 lost, with the list; 3 it cannot tell, with why"
+)]
 pub(crate) struct AuditArgs {
     #[command(flatten)]
     dir: DirArgs,
     /// How it is shown
-    #[arg(long, value_enum, default_value_t = Report::Text)]
+    #[arg(long, env = "RELAY_REPORT", value_enum, default_value_t = Report::Text)]
     format: Report,
 }
 
 pub(crate) fn audit(args: &AuditArgs) -> Result<ExitCode> {
-    let _ = (args.dir.store()?, args.format);
-    anyhow::bail!("the audit is being built")
+    let audit = Audit::of(&args.dir.store()?)?;
+    let mut out = super::out::stdout();
+    match args.format {
+        Report::Json => {
+            serde_json::to_writer(&mut out, &audit).map_err(io::Error::from)?;
+            out.write_all(b"\n")?;
+        }
+        Report::Text => audit.write_text(&mut out)?,
+    }
+    out.flush()?;
+    Ok(match audit.verdict {
+        Verdict::Whole => ExitCode::SUCCESS,
+        Verdict::Lost => ExitCode::FAILURE,
+        Verdict::CannotTell => ExitCode::from(3),
+    })
 }

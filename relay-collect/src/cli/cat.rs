@@ -201,7 +201,7 @@ fn newest(
 /// Says what was found damaged. Returns whether anything was.
 fn say(problems: &mut Vec<String>, notes: &mut Vec<String>) -> bool {
     for text in notes.drain(..).chain(problems.iter().cloned()) {
-        eprintln!("relay-collect: {text}");
+        super::out::say(&text);
     }
     !std::mem::take(problems).is_empty()
 }
@@ -210,7 +210,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
     let mut filter = match args.filter() {
         Ok(filter) => filter,
         Err(error) => {
-            eprintln!("relay-collect: {error:#}");
+            super::out::say(&format!("{error:#}"));
             return Ok(ExitCode::from(2));
         }
     };
@@ -238,8 +238,8 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         }
     }
     let damaged = say(&mut snapshot.problems, &mut snapshot.notes);
-    drop(snapshot);
-    if let Some(follow) = follow {
+    if let Some(mut follow) = follow {
+        follow.resume(snapshot);
         go_on(follow, &mut filter, &mut out)?;
     }
     out.finish()?;

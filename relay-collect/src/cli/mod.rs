@@ -2,11 +2,14 @@
 
 mod audit;
 mod cat;
+mod out;
 mod pipe;
 mod resize;
 mod run;
 mod status;
 mod verify;
+
+pub(crate) use out::say;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};

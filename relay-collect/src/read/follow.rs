@@ -121,6 +121,11 @@ impl Follow {
         Ok((snapshot, follow))
     }
 
+    /// Goes on where a snapshot that was shown has ended: with records of which parts came.
+    pub fn resume(&mut self, snapshot: Snapshot) {
+        self.joiner = snapshot.into_joiner();
+    }
+
     /// Gives the events that came since the last time and that `filter` means to `sink`.
     ///
     /// # Errors
@@ -180,16 +185,20 @@ impl Follow {
     fn read_archives(&mut self) -> io::Result<Vec<String>> {
         let names = ArchiveName::list(self.store.archive_dir())?;
         let listed: HashSet<String> = names.iter().map(|name| name.stem().to_owned()).collect();
-        let mut changed = Vec::new();
+        let (mut changed, mut moved) = (Vec::new(), HashSet::new());
         for name in names {
             let stem = name.stem().to_owned();
-            if self.done.contains(&stem) {
+            if self.done.contains(&stem) || moved.contains(&name.channel) {
                 continue;
             }
             let bytes = match ArchiveFd::open(&self.store.archive_dir().join(&name.file)) {
                 Ok(bytes) => bytes,
-                // It has another name by now, or is gone; the next look tells.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                // It has another name by now, or is gone. The next look tells; until then what comes
+                // behind it waits.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    moved.insert(name.channel);
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             let (sealed, len) = (name.sealed, bytes.len()?);

@@ -48,6 +48,19 @@ impl Joiner {
         Self { reverse, open: HashMap::new() }
     }
 
+    /// Goes on forwards: with the records whose beginnings are here and whose ends are not.
+    pub(crate) fn forward(mut self) -> Self {
+        if std::mem::take(&mut self.reverse) {
+            self.open.retain(|_, chain| chain.from == 0);
+            for chain in self.open.values_mut() {
+                chain.parts.reverse();
+                // Backwards the first part that was taken is the record's latest.
+                chain.number += (chain.parts.len() as u64).saturating_sub(1);
+            }
+        }
+        self
+    }
+
     /// Takes an event of the kind [`Kind::Fragment`]; `None` when it does not parse.
     pub(crate) fn take(&mut self, event: &Event<'_>) -> Option<Joined> {
         let part = Fragment::parse(event.row.payload).ok()?;

@@ -70,10 +70,6 @@ impl Loaded {
         self.order.get(i).map(|(_, _, order_ns)| *order_ns)
     }
 
-    pub(crate) const fn buffer(&self) -> &RowBuffer {
-        &self.buffer
-    }
-
     /// The `i`th row as an event. `spans` is memory for the spans around it.
     pub(crate) fn event<'v>(
         &'v self,

@@ -139,12 +139,6 @@ impl<'a> Merge<'a> {
         }
         self.heap.push(Head { key, slot });
     }
-
-    /// How many pieces are in memory.
-    #[cfg(test)]
-    pub(crate) fn opened(&self) -> usize {
-        self.open.iter().flatten().count()
-    }
 }
 
 impl Open {
@@ -178,21 +172,26 @@ pub(crate) fn unreadable(file: &str, block: &BlockEntry, why: &dyn std::fmt::Dis
 
 /// Which records a block holds, by its header.
 pub(crate) fn held(block: &BlockEntry) -> String {
+    const SHOWN: usize = 8;
     let facts = &block.header.facts;
-    let mut text = format!("{} records", facts.rows);
-    for run in facts.runs.iter().filter(|run| run.records > 0).take(8) {
-        let source = facts.sources.get(run.source as usize);
-        let (channel, pid) = source.map_or(("?", 0), |s| (s.channel.as_str(), s.pid));
-        let last = run.first_number.saturating_add(u64::from(run.records).saturating_sub(1));
-        let _ = write!(
-            text,
-            ", {}..{last} of writer {} (pid {pid}, channel {channel})",
-            run.first_number, run.writer
-        );
+    let mut ranges: Vec<(u32, u64, u64, u64)> = Vec::new();
+    for run in facts.runs.iter().filter(|run| run.records > 0) {
+        let (from, of) = (run.first_number, (run.source, run.writer));
+        let to = from.saturating_add(u64::from(run.records));
+        match ranges.iter_mut().rev().find(|range| (range.0, range.1) == of) {
+            Some(range) if range.3 == from => range.3 = to,
+            _ => ranges.push((of.0, of.1, from, to)),
+        }
     }
-    let more = facts.runs.iter().filter(|run| run.records > 0).count();
-    if more > 8 {
-        let _ = write!(text, " and {} more runs", more - 8);
+    let mut text = format!("{} records", facts.rows);
+    for (source, writer, from, to) in ranges.iter().take(SHOWN) {
+        let source = facts.sources.get(*source as usize);
+        let (channel, pid) = source.map_or(("?", 0), |s| (s.channel.as_str(), s.pid));
+        let last = to.saturating_sub(1);
+        let _ = write!(text, ", {from}..={last} of writer {writer} (pid {pid}, channel {channel})");
+    }
+    if ranges.len() > SHOWN {
+        let _ = write!(text, " and {} more ranges", ranges.len() - SHOWN);
     }
     text
 }

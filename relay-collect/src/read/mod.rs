@@ -7,6 +7,7 @@
 //!    (files, store)                                   audit: what there should be, and is not
 //! ```
 
+mod audit;
 mod context;
 mod covered;
 mod files;
@@ -21,6 +22,7 @@ mod snapshot;
 mod split;
 mod store;
 
+pub use audit::{Audit, ChannelAudit, Missing, Verdict};
 pub use files::{ArchiveFd, ArchiveName};
 pub use follow::Follow;
 pub use snapshot::{Sink, Snapshot};

@@ -36,6 +36,8 @@ pub struct Snapshot {
     archives: Vec<Archive>,
     /// The rows of live channels that are in no archive.
     live: Vec<RowBuffer>,
+    /// Records of which only parts were there.
+    joiner: Joiner,
     /// Channels whose processes were there.
     alive: HashSet<ChannelId>,
     /// What is damaged, a sentence each: records are missing from what is shown.
@@ -82,8 +84,14 @@ impl Snapshot {
         let Archives { archives, unreadable } = store.archives(Depth::Quick)?;
         let covered = Covered::of(&archives);
         let problems = damages(&archives, &unreadable);
-        let mut snapshot =
-            Self { archives, live: Vec::new(), alive: HashSet::new(), problems, notes };
+        let mut snapshot = Self {
+            archives,
+            live: Vec::new(),
+            joiner: Joiner::default(),
+            alive: HashSet::new(),
+            problems,
+            notes,
+        };
         let tails = grabbed.into_iter().map(|g| snapshot.add(&covered, g));
         let tails = tails.collect();
         Ok((snapshot, tails))
@@ -113,12 +121,13 @@ impl Snapshot {
         &self.archives
     }
 
-    pub(crate) fn live(&self) -> &[RowBuffer] {
-        &self.live
+    /// What was gathered of records whose other parts may come.
+    pub(crate) fn into_joiner(self) -> Joiner {
+        self.joiner.forward()
     }
 
-    pub(crate) const fn alive(&self) -> &HashSet<ChannelId> {
-        &self.alive
+    pub(crate) fn live(&self) -> &[RowBuffer] {
+        &self.live
     }
 
     /// Gives all events that `filter` means to `sink`: in time order, stable within each writer, or
@@ -129,9 +138,9 @@ impl Snapshot {
         let live = std::mem::take(&mut self.live);
         let pieces = pieces(&self.archives, live, filter);
         let mut merge = Merge::new(pieces, reverse);
-        let mut joiner = Joiner::new(reverse);
-        let (alive, notes) = (&self.alive, &mut self.notes);
-        drain(&mut merge, &mut joiner, filter, alive, notes, sink);
+        self.joiner = Joiner::new(reverse);
+        let (alive, notes, joiner) = (&self.alive, &mut self.notes, &mut self.joiner);
+        drain(&mut merge, joiner, filter, alive, notes, sink);
         let problems = std::mem::take(&mut merge.problems);
         self.problems.extend(problems);
     }

@@ -1,0 +1,151 @@
+//! What the accounts come to.
+
+use super::account::Account;
+use super::walk::Books;
+use super::{Audit, ChannelAudit, Missing, Verdict};
+use relay_fmt::rows::ChannelId;
+use std::collections::HashSet;
+
+/// Closes the books.
+pub(super) fn audit(books: Books) -> Audit {
+    let Books { accounts, damaged, doubts, tombstones, archives, bytes } = books;
+    let mut channels: Vec<ChannelAudit> =
+        accounts.into_iter().map(|(id, account)| channel(id, account)).collect();
+    channels.sort_by(|a, b| (&a.channel, a.pid, a.key).cmp(&(&b.channel, b.pid, b.key)));
+    let of_channels = channels.iter().map(|c| c.verdict).max().unwrap_or(Verdict::Whole);
+    let unsure = if doubts.is_empty() { Verdict::Whole } else { Verdict::CannotTell };
+    let sum = |of: fn(&ChannelAudit) -> u64| channels.iter().map(of).sum();
+    let processes: HashSet<(&str, u32)> =
+        channels.iter().map(|c| (c.program.as_str(), c.pid)).collect();
+    Audit {
+        verdict: of_channels.max(unsure),
+        records: sum(|c| c.archived),
+        waiting: sum(|c| c.waiting),
+        lost: sum(|c| c.lost),
+        threads: sum(|c| c.writers),
+        processes: processes.len() as u64,
+        archives,
+        bytes,
+        deleted: tombstones.len() as u64,
+        damaged,
+        doubts,
+        channels,
+    }
+}
+
+fn channel(id: ChannelId, mut account: Account) -> ChannelAudit {
+    let (name, program, pid) =
+        account.source.as_ref().map_or(("?".to_owned(), "?".to_owned(), 0), |s| {
+            (s.channel.clone(), s.program.clone(), s.pid)
+        });
+    let mut missing = gaps(&account, &name, pid);
+    let by_number: u64 = missing.iter().map(|m| m.records).sum();
+    let discarded = account.last_word.as_ref().map_or(account.discarded, |last| last.discarded);
+    tail(&mut account);
+    let by_place: u64 = account.lacks.iter().map(|(records, _)| records).sum();
+    if by_place > 0 && by_place > by_number {
+        // Numbers do not tell of records whose writer wrote no more.
+        missing.extend(
+            account
+                .lacks
+                .iter()
+                .map(|(records, what)| Missing { records: *records, what: what.clone() }),
+        );
+    }
+    // What was discarded took numbers and no place.
+    let overwritten = if account.overwrites { by_place } else { 0 };
+    let lost = if by_number > by_place {
+        (by_number - by_place).saturating_sub(discarded) + by_place - overwritten
+    } else {
+        by_place - overwritten
+    };
+    if lost == 0 {
+        missing.clear();
+    }
+    let finished = account.last_word.is_some();
+    if !account.live && !finished {
+        let file = account.file.as_deref().unwrap_or("its file");
+        account.doubts.push(format!(
+            "{file} is not in the live directory, and no archive has its end: what it held last is not known"
+        ));
+    }
+    if account.doubled > 0 {
+        account.doubts.push(format!("{} records are in archives more than once", account.doubled));
+    }
+    let verdict = match (lost, account.doubts.is_empty()) {
+        (0, true) => Verdict::Whole,
+        (0, false) => Verdict::CannotTell,
+        _ => Verdict::Lost,
+    };
+    ChannelAudit {
+        id: id.to_string(),
+        channel: name,
+        program,
+        pid,
+        verdict,
+        live: account.live,
+        finished,
+        archived: account.archived,
+        waiting: account.waiting,
+        waiting_bytes: account.waiting_bytes,
+        discarded: discarded + overwritten,
+        doubled: account.doubled,
+        lost,
+        writers: account.writers.len() as u64,
+        missing,
+        doubts: account.doubts,
+        key: id,
+    }
+}
+
+/// What is missing by the numbers of the writers.
+fn gaps(account: &Account, name: &str, pid: u32) -> Vec<Missing> {
+    let mut missing = Vec::new();
+    for (number, writer) in &account.writers {
+        let thread = String::from_utf8_lossy(&writer.thread);
+        for (from, to, before, behind) in writer.gaps() {
+            let place = match (before, behind) {
+                (Some(a), Some(b)) => format!(", between {a} and {b}"),
+                (Some(a), None) => format!(", behind {a}"),
+                (None, Some(b)) => format!(", before {b}"),
+                (None, None) => String::new(),
+            };
+            let last = to - 1;
+            missing.push(Missing {
+                records: to - from,
+                what: format!(
+                    "records {from}..={last} of thread {thread:?} (writer {number}, pid {pid}) of channel {name} are missing{place}"
+                ),
+            });
+        }
+    }
+    missing
+}
+
+/// Adds what is at the ends of sub-buffers, by the channel's last word or by blocks that cannot be
+/// read, and in no archive.
+fn tail(account: &mut Account) {
+    let mut claimed = account.given.clone();
+    if let Some(last) = &account.last_word {
+        for (index, count) in (0u32..).zip(&last.per_sub_buffer) {
+            let at = claimed.entry(index).or_insert(0);
+            *at = (*count).max(*at);
+        }
+        if last.per_sub_buffer.is_empty() {
+            let have: u64 = account.subs.values().map(|sub| sub.total).sum();
+            let lacks = last.claimed.saturating_sub(last.discarded).saturating_sub(have);
+            if lacks > 0 {
+                account.lacks.push((lacks, format!("{lacks} records at the end of the channel")));
+                return;
+            }
+        }
+    }
+    for (index, claimed) in claimed {
+        let have = account.subs.get(&index).map_or(0, |sub| sub.total);
+        let lacks = claimed.saturating_sub(have);
+        if lacks > 0 {
+            let what = format!("{lacks} records at the end of sub-buffer {index}");
+            account.lacks.push((lacks, what));
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Walks over everything that a store holds, and keeps the accounts.
+
+use super::account::Account;
+use super::{Audit, find};
+use crate::read::files::stem;
+use crate::read::live::source_of;
+use crate::read::merge::held;
+use crate::read::snapshot::{Grabbed, grab_all};
+use crate::read::split::split;
+use crate::read::store::{Archive, Archives, Depth, Store};
+use relay_fmt::archive::{BlockEntry, DamageKind, Entry, ReadAt, Tombstone};
+use relay_fmt::rows::ChannelId;
+use relay_log::channel::{Counter, OnFull};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+
+/// What is gathered on the way.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    pub(super) accounts: BTreeMap<ChannelId, Account>,
+    pub(super) damaged: Vec<String>,
+    pub(super) doubts: Vec<String>,
+    pub(super) tombstones: HashMap<String, Tombstone>,
+    pub(super) archives: u64,
+    pub(super) bytes: u64,
+}
+
+pub(super) fn run(store: &Store) -> io::Result<Audit> {
+    let mut books = Books::default();
+    let mut notes = Vec::new();
+    // Live first: what the collector moves meanwhile is in the archives.
+    let mut grabbed = grab_all(store, &mut notes)?;
+    let Archives { archives, unreadable } = store.archives(Depth::Whole)?;
+    for (name, why) in unreadable {
+        books.damaged.push(format!("{}: {why}", name.file));
+        books.doubts.push(format!("{} cannot be read: {why}", name.file));
+    }
+    books.archives = archives.len() as u64;
+    for (_, entry) in archives.iter().flat_map(|archive| &archive.entries) {
+        if let Entry::Tombstone(stone) = entry {
+            books.tombstones.insert(stem(&stone.file).to_owned(), stone.clone());
+        }
+    }
+    let mut before: Option<&Archive> = None;
+    for archive in &archives {
+        let same = before.filter(|before| before.name.channel == archive.name.channel);
+        let believed = books.sequence(same, archive);
+        books.archive(archive, believed);
+        before = Some(archive);
+    }
+    // Channels that began after the first look.
+    let known: HashSet<String> = grabbed.iter().map(|g| g.tail.file.clone()).collect();
+    let announced = books.accounts.values().any(|a| {
+        a.last_word.is_none() && a.file.as_ref().is_some_and(|file| !known.contains(file))
+    });
+    if announced {
+        let late = grab_all(store, &mut Vec::new())?.into_iter();
+        grabbed.extend(late.filter(|g| !known.contains(&g.tail.file)));
+    }
+    for grabbed in &mut grabbed {
+        books.live(grabbed, &mut notes);
+    }
+    books.doubts.append(&mut notes);
+    Ok(find::audit(books))
+}
+
+impl Books {
+    /// Whether `archive` follows the one before it. Returns whether what lies between was deleted by
+    /// retention, so that its positions are to be believed.
+    fn sequence(&mut self, before: Option<&Archive>, archive: &Archive) -> bool {
+        let (name, header) = (&archive.name, &archive.directory.header);
+        let predecessor = stem(&header.predecessor);
+        let deleted = self.tombstones.contains_key(predecessor);
+        let file = &name.file;
+        let Some(before) = before else {
+            if predecessor.is_empty() {
+                return false;
+            }
+            // What the oldest tombstone says may have been deleted with the archive it was in.
+            if !deleted && !self.any_tombstone(&name.channel) {
+                self.doubts.push(format!(
+                    "{} came before {file} and is not there; no tombstone says that retention deleted it",
+                    header.predecessor
+                ));
+                return false;
+            }
+            return true;
+        };
+        if predecessor == before.name.stem() {
+            return false;
+        }
+        if predecessor.is_empty() {
+            self.doubts.push(format!("{file} does not say that it follows {}", before.name.file));
+        } else if !deleted {
+            self.doubts.push(format!(
+                "{} stands between {} and {file} and is not there",
+                header.predecessor, before.name.file
+            ));
+        }
+        deleted
+    }
+
+    fn any_tombstone(&self, channel: &str) -> bool {
+        self.tombstones.keys().any(|file| {
+            crate::read::ArchiveName::parse(file).is_some_and(|name| name.channel == channel)
+        })
+    }
+
+    fn account(&mut self, id: ChannelId) -> &mut Account {
+        self.accounts.entry(id).or_default()
+    }
+
+    /// Control frames and blocks in the order they stand in.
+    fn archive(&mut self, archive: &Archive, believed: bool) {
+        self.bytes += archive.bytes.len().unwrap_or(0);
+        let file = &archive.name.file;
+        for damage in archive.damages.iter().filter(|d| d.offset < archive.void_from) {
+            let lost = damage.block.as_deref();
+            let held = lost.map_or(String::new(), |block| format!("; it held {}", held(block)));
+            let (at, error) = (damage.offset, &damage.error);
+            self.damaged.push(format!("{file}: damaged at byte {at}: {error}{held}"));
+            if let Some(block) = lost {
+                self.lost_block(block);
+            } else if damage.kind != DamageKind::Body {
+                self.doubts.push(format!("{file}: what stood at byte {at} is not known"));
+            }
+        }
+        let bad: HashSet<u64> = archive.damages.iter().map(|damage| damage.offset).collect();
+        let mut entries = archive.entries.iter().peekable();
+        let mut first = true;
+        for (n, block) in archive.blocks().enumerate() {
+            while let Some((_, entry)) = entries.next_if(|(at, _)| *at < block.offset) {
+                first &= !self.entry(entry, believed && first, file);
+            }
+            if bad.contains(&block.body_offset()) || bad.contains(&block.offset) {
+                self.lost_block(block);
+                continue;
+            }
+            let place = format!("block {n} of {file}");
+            let facts = &block.header.facts;
+            for run in &facts.runs {
+                if let Some(source) = facts.sources.get(run.source as usize) {
+                    let account = self.account(source.id);
+                    account.source.get_or_insert_with(|| source.clone());
+                    account.run(run, &place);
+                }
+            }
+        }
+        for (_, entry) in entries {
+            first &= !self.entry(entry, believed && first, file);
+        }
+    }
+
+    fn lost_block(&mut self, block: &BlockEntry) {
+        let facts = &block.header.facts;
+        for run in &facts.runs {
+            if let Some(source) = facts.sources.get(run.source as usize) {
+                let account = self.account(source.id);
+                account.source.get_or_insert_with(|| source.clone());
+                account.given(run);
+            }
+        }
+    }
+
+    /// Takes an entry into account; whether it said positions.
+    fn entry(&mut self, entry: &Entry, believed: bool, file: &str) -> bool {
+        match entry {
+            Entry::Announce(announce) => {
+                let account = self.account(announce.source.id);
+                account.source.get_or_insert_with(|| announce.source.clone());
+                account.file = Some(announce.file.clone());
+            }
+            Entry::Final(last) => self.account(last.id).last_word = Some(last.clone()),
+            Entry::Positions(positions) => {
+                let place = format!("the beginning of {file}");
+                for position in &positions.channels {
+                    let account = self.account(position.source.id);
+                    account.source.get_or_insert_with(|| position.source.clone());
+                    account.positions(position, believed, &place);
+                }
+                return true;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// What a live channel holds beyond the archives waits; it is not lost.
+    fn live(&mut self, grabbed: &mut Grabbed, notes: &mut Vec<String>) {
+        let tail = &mut grabbed.tail;
+        let identity = tail.reader.identity().clone();
+        let counters = tail.reader.status().map(|status| status.counters).unwrap_or_default();
+        let account = self.accounts.entry(identity.id).or_default();
+        account.source.get_or_insert_with(|| source_of(&identity));
+        account.live = true;
+        account.overwrites = identity.on_full == OnFull::Overwrite;
+        for counter in [Counter::DiscardedFull, Counter::DiscardedDisk] {
+            account.discarded += counters.get(counter as usize).copied().unwrap_or(0);
+        }
+        for bytes in &grabbed.subs {
+            let of = bytes.sub;
+            let sub = account.subs.get(&of.index).copied().unwrap_or_default();
+            if of.generation > sub.generation && of.prior > sub.total {
+                let lacks = of.prior - sub.total;
+                let (index, generation) = (of.index, of.generation);
+                account.lacks.push((
+                    lacks,
+                    format!("{lacks} records of sub-buffer {index} before generation {generation}, which is live"),
+                ));
+            }
+            let from = if of.generation == sub.generation { sub.bytes } else { 0 };
+            if of.generation >= sub.generation {
+                account.waiting_bytes += u64::from(of.committed.saturating_sub(from));
+            }
+        }
+        let subs = &account.subs;
+        let skip = |place: &crate::read::split::Place| {
+            let sub = subs.get(&place.sub_buffer);
+            sub.is_some_and(|sub| (place.generation, place.end) <= (sub.generation, sub.bytes))
+        };
+        let split = split(tail, &grabbed.subs, notes, skip);
+        account.waiting += split.len() as u64;
+        for s in &split {
+            let writer = account.writers.entry(s.place.writer).or_default();
+            writer.thread.clone_from(&s.hand.thread);
+            writer.add(s.place.number, 1, "the live channel");
+        }
+    }
+}
