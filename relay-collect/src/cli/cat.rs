@@ -13,6 +13,8 @@ use relay_fmt::callsite::Level;
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -246,9 +248,13 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
     Ok(if damaged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Shows records as they come, until nobody reads any more.
+/// Shows records as they come, until nobody reads any more, or Ctrl-C.
 fn go_on(mut follow: Follow, filter: &mut Filter, out: &mut Output) -> Result<()> {
-    while out.failed.is_none() {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    while out.failed.is_none() && !stop.load(Ordering::Relaxed) {
         let flow = follow.poll(filter, &mut |event| out.take(event))?;
         if flow.is_break() || (!out.bytes.is_empty() && out.write().is_break()) {
             break;

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 pub(crate) struct PipeArgs {
     #[command(flatten)]
     dir: DirArgs,
-    /// The channel
-    #[arg(long)]
+    /// The channel: letters, digits, - and _
+    #[arg(long, value_parser = channel_name)]
     channel: String,
     /// What it allocates at the start and keeps
     #[arg(long, env = "RELAY_BUFFER", default_value = "4MiB", value_name = "SIZE")]
@@ -21,6 +21,11 @@ pub(crate) struct PipeArgs {
     /// What may wait for the collector; a quarter of the free disk if not given
     #[arg(long, env = "RELAY_BUFFER_MAX", value_name = "SIZE")]
     buffer_max: Option<ByteSize>,
+}
+
+fn channel_name(name: &str) -> Result<String, String> {
+    let fits = relay_log::channel::is_channel_name(name);
+    fits.then(|| name.to_owned()).ok_or("letters, digits, - and _, at most 63".into())
 }
 
 pub(crate) fn pipe(args: &PipeArgs) -> Result<ExitCode> {

@@ -14,14 +14,14 @@ pub(crate) struct VerifyArgs {
     /// The directory shared by programs and collector: all its archives
     #[arg(long, env = "RELAY_DIR", required_unless_present = "files")]
     dir: Option<PathBuf>,
-    /// Archives
-    #[arg(conflicts_with = "dir")]
+    /// These archives instead
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
 pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode> {
     let mut files = args.files.clone();
-    if let Some(dir) = &args.dir {
+    if let Some(dir) = args.dir.as_ref().filter(|_| files.is_empty()) {
         if !dir.is_dir() {
             bail!("cannot read {}: there is no such directory", dir.display());
         }
@@ -38,7 +38,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode> {
             Ok(report) => {
                 let (blocks, rows) = (report.blocks, report.rows);
                 let open = if report.sealed { "" } else { ", still open" };
-                let verdict = if report.is_sound() { "sound" } else { "damaged" };
+                let verdict = if report.is_sound() { "sound" } else { "DAMAGED" };
                 writeln!(out, "{name}: {verdict}: {blocks} blocks, {rows} records{open}")?;
                 for problem in &report.problems {
                     writeln!(out, "  byte {}: {}", problem.offset, problem.what)?;
@@ -46,7 +46,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode> {
                 sound &= report.is_sound();
             }
             Err(error) => {
-                writeln!(out, "{name}: {error}")?;
+                writeln!(out, "{name}: DAMAGED: {error}")?;
                 sound = false;
             }
         }
