@@ -10,6 +10,7 @@ use crate::read::split::split;
 use crate::read::store::{Archive, Archives, Depth, Store};
 use relay_fmt::archive::{BlockEntry, DamageKind, Entry, ReadAt, Tombstone};
 use relay_fmt::rows::ChannelId;
+use relay_fmt::rows::Run;
 use relay_log::channel::{Counter, OnFull};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -138,7 +139,10 @@ impl Books {
             }
             let place = format!("block {n} of {file}");
             let facts = &block.header.facts;
-            for run in &facts.runs {
+            // Runs stand in the order of their writers; the accounts go by sub-buffers.
+            let mut runs: Vec<&Run> = facts.runs.iter().collect();
+            runs.sort_by_key(|run| (run.source, run.sub_buffer, run.generation, run.from));
+            for run in runs {
                 if let Some(source) = facts.sources.get(run.source as usize) {
                     let account = self.account(source.id);
                     account.source.get_or_insert_with(|| source.clone());
