@@ -20,7 +20,7 @@ use relay_fmt::block::columns::Precision;
 use relay_fmt::block::{BlockBuilder, BlockKind, BlockOptions, EncodedBlock};
 use relay_fmt::callsite::Level;
 use relay_fmt::rows::ChannelId;
-use relay_log::channel::{Counter, Sub};
+use relay_log::channel::{Counter, OnFull, Sub};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::{Duration, Instant};
@@ -583,6 +583,7 @@ impl Live {
             discarded,
             per_sub_buffer: claimed,
             clean,
+            overwrites: self.reader.identity().on_full == OnFull::Overwrite,
             reason: if clean { "ended in order".into() } else { "its process is gone".into() },
         }
     }

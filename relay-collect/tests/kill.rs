@@ -6,7 +6,7 @@
 //! process that is killed has anything to do with checking it.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
-use relay_collect::read::{ArchiveFd, ArchiveName};
+use relay_collect::read::{ArchiveFd, ArchiveName, Audit, Store, Verdict};
 use relay_collect::{Collector, Control, Options};
 use relay_fmt::archive::{Entry, open, read_block, read_control};
 use relay_log::channel::{Config, OnFull, RawChannel};
@@ -190,7 +190,15 @@ fn war(rounds: u64, kill_producer: bool, kill_collector: bool, role: &str) -> Fo
     let left = std::fs::read_dir(dir.path().join("live")).unwrap().flatten();
     let left: Vec<_> = left.filter(|e| !e.file_name().to_string_lossy().starts_with('.')).collect();
     assert!(left.is_empty(), "dead channels are drained and removed: {left:?}");
-    check(dir.path())
+    let found = check(dir.path());
+    let audit = Audit::of(&Store::open(dir.path(), None).unwrap()).unwrap();
+    if role == "lossy" {
+        // It loses as it was told to, and knows exactly how much.
+        let told: u64 = audit.channels.iter().map(|channel| channel.discarded).sum();
+        assert_eq!(told, found.lost, "{audit:?}");
+    }
+    assert_eq!(audit.verdict, Verdict::Whole, "{audit:?}");
+    found
 }
 
 /// CI plays fewer rounds than the issue asks for; `RELAY_ROUNDS=200` plays all.

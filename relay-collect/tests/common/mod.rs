@@ -206,6 +206,7 @@ impl Mini {
             discarded: 0,
             per_sub_buffer,
             clean: true,
+            overwrites: false,
             reason: "ended in order".into(),
         })])
     }

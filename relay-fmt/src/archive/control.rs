@@ -47,6 +47,9 @@ pub struct Final {
     pub per_sub_buffer: Vec<u64>,
     /// Whether it was closed by its owner.
     pub clean: bool,
+    /// Whether it was told to overwrite what was not archived yet: then what is missing of its
+    /// sub-buffers is missing on purpose.
+    pub overwrites: bool,
     /// How it ended.
     pub reason: String,
 }

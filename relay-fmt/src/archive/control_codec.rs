@@ -139,7 +139,7 @@ fn put_final(out: &mut Vec<u8>, last: &Final) {
     out.extend_from_slice(&last.id.0);
     put_varint(out, last.claimed);
     put_varint(out, last.discarded);
-    out.push(u8::from(last.clean));
+    out.push(u8::from(last.clean) | u8::from(last.overwrites) << 1);
     put_prefixed(out, last.reason.as_bytes());
     put_varint(out, last.per_sub_buffer.len() as u64);
     last.per_sub_buffer.iter().for_each(|records| put_varint(out, *records));
@@ -148,13 +148,14 @@ fn put_final(out: &mut Vec<u8>, last: &Final) {
 fn take_final(input: &mut Cursor<'_>) -> Result<Final> {
     let id = ChannelId(input.array()?);
     let (claimed, discarded) = (input.varint()?, input.varint()?);
-    let clean = input.u8()? != 0;
+    let flags = input.u8()?;
+    let (clean, overwrites) = (flags & 1 != 0, flags & 2 != 0);
     let reason = input.text()?.to_owned();
     let mut per_sub_buffer = Vec::new();
     for _ in 0..count(input, 1)? {
         per_sub_buffer.push(input.varint()?);
     }
-    Ok(Final { id, claimed, discarded, per_sub_buffer, clean, reason })
+    Ok(Final { id, claimed, discarded, per_sub_buffer, clean, overwrites, reason })
 }
 
 fn put_channel(out: &mut Vec<u8>, channel: &ChannelPosition) {

@@ -168,6 +168,7 @@ pub(crate) fn last_entries() -> Vec<Entry> {
             discarded: 0,
             per_sub_buffer: vec![0, 109, 6, 6],
             clean: true,
+            overwrites: false,
             reason: "closed".into(),
         }),
     ]

@@ -53,7 +53,8 @@ fn channel(id: ChannelId, mut account: Account) -> ChannelAudit {
         );
     }
     // What was discarded took numbers and no place.
-    let overwritten = if account.overwrites { by_place } else { 0 };
+    let overwrites = account.overwrites || account.last_word.as_ref().is_some_and(|w| w.overwrites);
+    let overwritten = if overwrites { by_place } else { 0 };
     let lost = if by_number > by_place {
         (by_number - by_place).saturating_sub(discarded) + by_place - overwritten
     } else {
