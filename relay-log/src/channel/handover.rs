@@ -11,7 +11,7 @@
 //! before [`begin`] until after [`finish`]: what its signal handlers log meanwhile goes into the
 //! nested stream, and nobody ever waits for himself.
 
-use super::shared::Patience;
+use super::lease::Patience;
 use super::stream::{Pending, Stream};
 use super::sync::Ordering::{Acquire, Release};
 use super::thread::{MAX_CHANNELS, channel};

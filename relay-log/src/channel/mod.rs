@@ -75,15 +75,19 @@
 //! * A record larger than a sub-buffer needs memory for a copy, also in a signal handler.
 
 mod birth;
+mod config;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers describe callsites"))]
 mod describe;
 mod durable;
 mod error;
+mod growth;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers hand over"))]
 pub(crate) mod handover;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers are told of changes"))]
 pub(crate) mod keeper;
 mod layout;
+#[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers describe callsites"))]
+mod lease;
 mod map;
 #[cfg(all(test, loom))]
 mod models;
@@ -102,7 +106,9 @@ mod sync;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers have thread streams"))]
 pub(crate) mod thread;
 pub(crate) mod tick;
+mod waiting;
 
+pub use config::Config;
 pub use durable::{NotDurable, is_in_memory};
 pub use error::{CreateError, OpenError, WriteError};
 pub use layout::{
@@ -111,6 +117,6 @@ pub use layout::{
 };
 pub use raw::{RawChannel, Reservation, Writer};
 pub use reader::{ChannelReader, Data, Status, Sub};
-pub use shared::{Channel, Config};
+pub use shared::Channel;
 pub use stream::Payload;
 pub use thread::never_wait;

@@ -1,8 +1,10 @@
 //! Raw channels: any data flow, bytes in and bytes out.
 
+use super::config::Config;
 use super::error::{CreateError, WriteError};
 use super::layout::Counter;
-use super::shared::{Channel, Config, Patience};
+use super::lease::Patience;
+use super::shared::Channel;
 use super::stream::{Payload, Pending, Stream};
 use super::{keeper, os, thread, tick};
 use relay_fmt::record::Kind;

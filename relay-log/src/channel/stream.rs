@@ -6,7 +6,8 @@
 use super::error::WriteError;
 use super::handover::Who;
 use super::layout::{Counter, SUB_HEADER_BYTES, TickSource, header, sub, word};
-use super::shared::{Channel, Opened, Patience};
+use super::lease::{Opened, Patience};
+use super::shared::Channel;
 use super::sync::Ordering::{Relaxed, Release};
 use super::tick;
 use relay_fmt::record::{self, Fragment, HEADER_LEN, Header, Kind, Lease, padded};

@@ -1,12 +1,13 @@
 //! The streams of a thread, one for each logger's channel, reached without a lock and without lazy
 //! initialisation: also in a signal handler, also after the thread's destructors have run.
 
+use super::lease::Patience;
 use super::os;
-use super::shared::tell;
-use super::shared::{Channel, Patience};
+use super::shared::Channel;
 use super::stream::{Payload, Pending, Stream};
 use super::sync::Ordering::{Acquire, Relaxed, Release};
 use super::tick;
+use super::waiting::tell;
 use relay_fmt::record::Kind;
 use std::cell::{Cell, UnsafeCell};
 use std::sync::Arc;

@@ -1,0 +1,98 @@
+//! Growing and giving back: blocks of the file are allocated before a byte is touched, and punched out
+//! where nothing is needed.
+
+use super::birth;
+use super::layout::Counter;
+use super::lease::Patience;
+use super::shared::Channel;
+use super::slots::Owned;
+use super::sync::Ordering::Relaxed;
+use rustix::io::Errno;
+
+impl Channel {
+    /// Sets the size that is kept allocated, in bytes; at least two sub-buffers. A larger one is
+    /// allocated now, as far as the disk allows; what is beyond a smaller one is given back when it
+    /// is idle. The cap is raised to it where it is lower.
+    pub fn resize(&self, bytes: u64) {
+        let size = u64::from(self.identity.sub_buffer);
+        let subs = u32::try_from(bytes.div_ceil(size)).unwrap_or(u32::MAX / 2).max(2);
+        self.keep.store(subs, Relaxed);
+        if subs > self.cap.load(Relaxed) {
+            self.set_cap(u64::from(subs) * size);
+        }
+        let missing = subs.saturating_sub(self.slots.allocated());
+        let _ = (0..missing).take_while(|_| self.grow_ahead()).count();
+        self.count(Counter::Resized, 1);
+        self.handed_back();
+    }
+
+    /// Sub-buffers that stay allocated.
+    pub(crate) fn keep(&self) -> u32 {
+        self.keep.load(Relaxed)
+    }
+
+    /// Whether what waits for the collector leaves room to grow.
+    pub(crate) fn may_grow(&self) -> bool {
+        self.slots.backlog() < self.cap.load(Relaxed)
+    }
+
+    /// Whether somebody who waits could have a sub-buffer now.
+    pub(super) fn has_room(&self) -> bool {
+        self.may_grow() && self.slots.free_up_to(1) > 0
+    }
+
+    /// Allocates one more sub-buffer and leases it.
+    pub(super) fn grow(&self, patience: Patience) -> Option<Owned> {
+        let index = self.slots.begin_growth()?;
+        if self.allocate(index, patience) {
+            return Some(self.slots.grown_leased(index));
+        }
+        self.slots.not_grown(index);
+        None
+    }
+
+    /// Allocates one more sub-buffer for whoever comes; the keeper's way of growing.
+    pub(crate) fn grow_ahead(&self) -> bool {
+        let Some(index) = self.slots.begin_growth() else {
+            return false;
+        };
+        if !self.allocate(index, Patience::Policy) {
+            self.slots.not_grown(index);
+            return false;
+        }
+        let _ = self.map.populate(self.offset(index), self.identity.sub_buffer as usize);
+        self.slots.grown_free(index);
+        true
+    }
+
+    pub(super) fn allocate(&self, index: u32, patience: Patience) -> bool {
+        let size = u64::from(self.identity.sub_buffer);
+        let done = self.file.with(|fd| {
+            let enough = patience == Patience::PastTheCap
+                || birth::free_bytes(fd) >= self.reserve.saturating_add(size);
+            let room = if enough { Ok(()) } else { Err(Errno::NOSPC) };
+            room.and_then(|()| birth::allocate(fd, self.offset(index) as u64, size))
+        });
+        let done = done.is_ok();
+        self.count(if done { Counter::Grown } else { Counter::AllocFailed }, 1);
+        done
+    }
+
+    /// Gives the blocks of the highest sub-buffer back if it is free and not among the first `keep`.
+    pub(crate) fn shrink(&self, keep: u32) -> bool {
+        use rustix::fs::FallocateFlags as Flags;
+        let Some(index) = self.slots.begin_retirement(keep) else {
+            return false;
+        };
+        let size = u64::from(self.identity.sub_buffer);
+        // The length stays: whoever maps or reads the file finds a hole, not an end.
+        let punch = Flags::PUNCH_HOLE | Flags::KEEP_SIZE;
+        let at = self.offset(index) as u64;
+        let punched = self.file.with(|fd| rustix::fs::fallocate(fd, punch, at, size));
+        if punched.is_ok() {
+            self.count(Counter::Shrunk, 1);
+        }
+        self.slots.retired(index);
+        punched.is_ok()
+    }
+}

@@ -1,0 +1,164 @@
+//! Leases: how a writer gets a sub-buffer, opens a generation in it, and leaves it.
+
+use super::error::WriteError;
+use super::layout::{self, Counter, OnFull, State, low, sub, word};
+use super::shared::Channel;
+use super::slots::Owned;
+use super::sync::Ordering::{Acquire, Relaxed, Release};
+use super::tick;
+use super::waiting::Waiting;
+use rustix::io::Errno;
+use std::sync::atomic::fence;
+
+/// Whether a call may wait for the collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It does what the channel's policy says.
+    Policy,
+    /// It gets a sub-buffer past the cap: a call inside a call, the collector's own thread,
+    /// descriptions of callsites.
+    PastTheCap,
+}
+
+/// A sub-buffer that is open for the caller to write.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opened {
+    pub(crate) index: u32,
+    pub(crate) generation: u64,
+    /// Bytes committed already: not 0 when a parked sub-buffer is continued.
+    pub(crate) committed: u32,
+}
+
+impl Channel {
+    /// A sub-buffer with room for `need` bytes, or with all its room.
+    pub(crate) fn open(&self, need: u32, patience: Patience) -> Result<Opened, WriteError> {
+        if let Some(opened) = self.continue_parked(need) {
+            return Ok(opened);
+        }
+        let owned = self.acquire(patience)?;
+        self.wake_keeper();
+        Ok(self.begin(owned, State::Owned))
+    }
+
+    fn continue_parked(&self, need: u32) -> Option<Opened> {
+        while let Some(owned) = self.slots.unpark() {
+            let base = self.offset(owned.index);
+            let committed = || self.map.u64(base + sub::COMMITTED).load(Acquire);
+            if !self.is_there(owned) || layout::generation(committed()) != owned.generation {
+                self.slots.vanished(owned);
+                continue;
+            }
+            let committed = low(committed());
+            let opened = Opened { index: owned.index, generation: owned.generation, committed };
+            if committed.saturating_add(need) <= self.room() {
+                self.set_state(opened.index, opened.generation, State::Owned);
+                return Some(opened);
+            }
+            self.close(opened, 0);
+        }
+        None
+    }
+
+    fn acquire(&self, patience: Patience) -> Result<Owned, WriteError> {
+        let mut waiting: Option<Waiting<'_>> = None;
+        let mut vanished = 0;
+        loop {
+            if let Some(owned) = self.try_acquire(patience) {
+                if self.is_there(owned) {
+                    return Ok(owned);
+                }
+                self.slots.vanished(owned);
+                vanished += 1;
+                // Another one may be there, or this one can be had again. Where nothing helps (a
+                // file system that allocates and does not mean it), it is a full disk.
+                if vanished <= self.slots.high() {
+                    continue;
+                }
+            }
+            if patience == Patience::Policy {
+                match self.config.on_full {
+                    OnFull::Overwrite => {
+                        if let Some(owned) = self.slots.overwrite() {
+                            self.count(Counter::Overwritten, 1);
+                            return Ok(owned);
+                        }
+                    }
+                    OnFull::Discard => return Err(WriteError::Discarded),
+                    OnFull::Block => {}
+                }
+            }
+            waiting.get_or_insert_with(|| Waiting::begin(self)).wait();
+        }
+    }
+
+    /// Faults a sub-buffer's pages in at once. `false` where a store would be a SIGBUS: somebody has
+    /// cut the file or punched a hole into it, and the disk is full.
+    fn is_there(&self, owned: Owned) -> bool {
+        let (at, size) = (self.offset(owned.index), self.identity.sub_buffer as usize);
+        let populated = self.map.populate(at, size);
+        // Other errors only say that the kernel does not know the question.
+        let fault = populated.is_err_and(|e| Errno::from_io_error(&e) == Some(Errno::FAULT));
+        // In the page where a file ends, stores go nowhere without a signal.
+        !fault && self.file.len().is_none_or(|len| len >= (at + size) as u64)
+    }
+
+    /// One try to get a sub-buffer, without waiting for anybody.
+    fn try_acquire(&self, patience: Patience) -> Option<Owned> {
+        let cap = self.cap.load(Relaxed);
+        if patience == Patience::Policy && self.slots.backlog() >= cap {
+            self.reclaim(u32::MAX);
+            if self.slots.backlog() >= cap {
+                return None;
+            }
+        }
+        self.slots
+            .lease()
+            .or_else(|| (self.reclaim(16) > 0).then(|| self.slots.lease()).flatten())
+            .or_else(|| self.grow(patience))
+            .or_else(|| (self.reclaim(u32::MAX) > 0).then(|| self.slots.lease()).flatten())
+    }
+
+    fn set_state(&self, index: u32, generation: u64, state: State) {
+        let at = self.offset(index) + sub::STATE;
+        self.map.u64(at).store(word(generation, state as u32), Release);
+    }
+
+    /// Opens a new generation: state, lease slot, then `committed`, which makes it so.
+    fn begin(&self, owned: Owned, state: State) -> Opened {
+        let Owned { index, generation, prior } = owned;
+        let base = self.offset(index);
+        self.map.u64(base + sub::STATE).store(word(generation, state as u32), Relaxed);
+        fence(Release); // open:A, pairs with the reader's fence: state before slot before committed
+        let slot = base + sub::slot(generation);
+        self.store(slot, generation);
+        self.store(slot + 8, prior);
+        self.store(slot + 16, tick::now(self.ticks()));
+        // commit:B, generation g+1 with nothing in it. Until here generation g was readable.
+        self.map.u64(base + sub::COMMITTED).store(word(generation, 0), Release);
+        // commit:B before the bytes of this generation: a reader that copied any of them while it
+        // took them for generation g's sees g+1 when it looks again. A release store alone holds
+        // back only what comes before it.
+        fence(Release);
+        Opened { index, generation, committed: 0 }
+    }
+
+    /// Opens a sub-buffer for descriptions: it is never handed back.
+    pub(crate) fn open_meta(&self) -> Result<Opened, WriteError> {
+        let owned = self.acquire(Patience::PastTheCap)?;
+        Ok(self.begin(owned, State::Meta))
+    }
+
+    /// Closes a sub-buffer to which the caller has added `records` numbered records since it was
+    /// opened or continued.
+    pub(crate) fn close(&self, opened: Opened, records: u64) {
+        // The word in the file first: once the table says Ready, another thread may take it.
+        self.set_state(opened.index, opened.generation, State::Ready);
+        self.slots.close(opened.index, opened.generation, records);
+    }
+
+    /// Leaves a sub-buffer for the next lease to continue.
+    pub(crate) fn park(&self, opened: Opened, records: u64) {
+        self.set_state(opened.index, opened.generation, State::Parked);
+        self.slots.park(opened.index, opened.generation, records);
+    }
+}
