@@ -12,7 +12,8 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const THREADS: usize = 3;
-const EACH: u64 = 60_000;
+const EACH: u64 = 240_000;
+const BURST: u64 = 800;
 
 /// What a snapshot shows of each thread: how many records; panics at a gap, a double or a swap.
 fn seen(store: &Store) -> HashMap<usize, u64> {
@@ -104,14 +105,15 @@ fn nothing_is_missing_or_twice_while_the_collector_works() {
             .map(|thread| {
                 let (mut writer, written, quiet) = (channel.writer(), &written[thread], &quiet);
                 scope.spawn(move || {
-                    for i in 0..EACH {
+                    // In bursts: sub-buffers are filled faster than a reader can look at all of them.
+                    for burst in 0..EACH / BURST {
                         let held = quiet.read().unwrap();
-                        writer.write(format!("{thread}:{i}").as_bytes()).unwrap();
-                        drop(held);
-                        written.store(i + 1, Ordering::Release);
-                        if i % 200 == 0 {
-                            std::thread::sleep(std::time::Duration::from_millis(3));
+                        for i in burst * BURST..(burst + 1) * BURST {
+                            writer.write(format!("{thread}:{i}").as_bytes()).unwrap();
+                            written.store(i + 1, Ordering::Release);
                         }
+                        drop(held);
+                        std::thread::sleep(std::time::Duration::from_millis(3));
                     }
                 })
             })

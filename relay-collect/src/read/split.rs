@@ -114,3 +114,41 @@ fn one<'a>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay_log::channel::{ChannelReader, Config, RawChannel};
+
+    #[test]
+    fn what_only_the_second_look_saw_does_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { sub_buffer: 4096, ..Config::new(dir.path(), "app") };
+        let channel = RawChannel::create(config).unwrap();
+        let mut writer = channel.writer();
+        (0..400u32).for_each(|i| writer.write(&i.to_le_bytes()).unwrap());
+        let reader = ChannelReader::open(dir.path(), channel.file_name().as_ref(), None).unwrap();
+        let mut tail = Tail::new(channel.file_name(), reader);
+        let mut grabbed = tail.grab(false).unwrap();
+        assert!(grabbed.len() > 2, "several sub-buffers");
+        let numbers = |tail: &mut Tail, grabbed: &[SubBytes]| -> Vec<u64> {
+            let mut notes = Vec::new();
+            let split = split(tail, grabbed, &mut notes, |place| place.number < 10);
+            assert!(notes.is_empty(), "{notes:?}");
+            split.iter().map(|s| s.place.number).collect()
+        };
+        assert_eq!(numbers(&mut tail, &grabbed), (10..400).collect::<Vec<_>>());
+        // The last sub-buffer was begun after the first look at it.
+        grabbed.last_mut().unwrap().first = 0;
+        let kept = numbers(&mut tail, &grabbed);
+        assert!(kept.len() < 390 && kept == (10..10 + kept.len() as u64).collect::<Vec<_>>());
+        // The first look saw only the beginning of the last sub-buffer: all before it counts.
+        for of in &mut grabbed {
+            of.first = 0;
+        }
+        grabbed.last_mut().unwrap().first = 256;
+        let more = numbers(&mut tail, &grabbed);
+        assert!(more.len() > kept.len() && more.len() < 390, "{} {}", kept.len(), more.len());
+        assert_eq!(more, (10..10 + more.len() as u64).collect::<Vec<_>>());
+    }
+}
