@@ -1,84 +1,124 @@
 //! What one call costs, against the floor: tick, header and bare stores into a warm mapping.
 //!
 //! The channel is a ring that overwrites, so that nothing has to be collected and its memory stays
-//! warm; the cost of going from one sub-buffer to the next is in the figures.
+//! warm; the cost of going from one sub-buffer to the next is in the figures. Prints Markdown.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot set up has nothing to measure")]
 
-use relay_benches::{Variant, paired, print};
+use relay_benches::{Variant, paired, percentiles, print, print_machine};
+use relay_log::channel::floor::Floor;
 use relay_log::channel::{Config, OnFull, RawChannel};
 use relay_log::{ByteSize, Relay};
 use std::fmt::Write;
 use std::hint::black_box;
+use tracing_subscriber::layer::SubscriberExt;
 
+const ROUNDS: usize = 1_500;
+const CALLS: u32 = 400;
+
+/// Calls `f` with values that the compiler does not know.
+#[inline(always)]
+fn each(n: u32, mut f: impl FnMut(u64, f64)) {
+    (0..n).for_each(|i| f(black_box(u64::from(i)), black_box(0.25)));
+}
+
+/// A layer that does nothing: what `tracing` itself costs.
+struct Nothing;
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Nothing {}
+
+#[expect(clippy::too_many_lines, reason = "a list of what is measured")]
 fn main() {
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    let mut config = Config::new(dir.path().join("live"), "floor");
+    let mut config = Config::new(dir.path().join("live"), "raw");
     (config.max, config.on_full, config.keeper) = (Some(1 << 20), OnFull::Overwrite, false);
     let channel = RawChannel::create(config).unwrap();
     let mut writer = channel.writer();
-    Relay::builder(dir.path())
+    let relay = Relay::builder(dir.path())
         .channel("bench")
         .buffer_max(ByteSize::mib(1))
         .on_full(OnFull::Overwrite)
         .keeper(false)
         .init()
         .unwrap();
+    let (mut floor, mut bare) = (Floor::new(dir.path()).unwrap(), Floor::new(dir.path()).unwrap());
     let payload = [7u8; 42];
-    let path = String::from("/api/v1/items/4711xyz");
+    let path = String::from("/api/v1/items/4711xyz9");
     let mut text = String::new();
-    let each = |f: &mut dyn FnMut(u64, f64), n: u32| {
-        (0..n).for_each(|i| f(black_box(u64::from(i)), black_box(0.25)));
+    let registry = || tracing_subscriber::registry();
+    let with_relay = tracing::Dispatch::new(registry().with(relay.layer()));
+    let with_nothing = tracing::Dispatch::new(registry().with(Nothing));
+    let (appender, _guard) =
+        tracing_appender::non_blocking(std::fs::File::create(dir.path().join("text")).unwrap());
+    let fmt = tracing_subscriber::fmt().with_writer(appender).with_ansi(false).finish();
+    let with_appender = tracing::Dispatch::new(fmt);
+    let traced = |n: u32, dispatch: &tracing::Dispatch| {
+        tracing::dispatcher::with_default(dispatch, || {
+            each(n, |id, latency| tracing::info!(id, latency, path = path.as_str(), "handled"));
+        });
     };
     let mut variants = vec![
-        Variant {
-            name: "raw writer, 42 bytes",
-            batch: Box::new(|n| (0..n).for_each(|_| writer.write(black_box(&payload)).unwrap())),
-        },
-        Variant {
-            name: "relay_log::info!, 3 arguments",
-            batch: Box::new(|n| {
-                each(
-                    &mut |id, latency| {
-                        relay_log::info!("request handled id={id} latency={latency} path={path}");
-                    },
-                    n,
-                );
-            }),
-        },
-        Variant {
-            name: "relay_log::info!, 0 arguments",
-            batch: Box::new(|n| (0..n).for_each(|_| relay_log::info!("request handled"))),
-        },
-        Variant {
-            name: "log::info!, 3 arguments",
-            batch: Box::new(|n| {
-                each(
-                    &mut |id, latency| {
-                        log::info!("request handled id={id} latency={latency} path={path}");
-                    },
-                    n,
-                );
-            }),
-        },
-        Variant {
-            name: "log::info!, 0 arguments",
-            batch: Box::new(|n| (0..n).for_each(|_| log::info!("request handled"))),
-        },
-        Variant {
-            name: "format! into a reused buffer, 3 arguments",
-            batch: Box::new(|n| {
-                each(
-                    &mut |id, latency| {
-                        text.clear();
-                        write!(text, "request handled id={id} latency={latency} path={path}")
-                            .unwrap();
-                        black_box(&text);
-                    },
-                    n,
-                );
-            }),
-        },
+        Variant::new("floor, 3 values", |n| each(n, |id, latency| floor.three(id, latency, &path))),
+        Variant::new("floor, no value", |n| (0..n).for_each(|_| bare.none())),
+        Variant::new("raw writer, 42 bytes", |n| {
+            (0..n).for_each(|_| writer.write(black_box(&payload)).unwrap());
+        }),
+        Variant::new("relay_log::info!, 3 arguments", |n| {
+            each(n, |id, latency| {
+                relay_log::info!("request handled id={id} latency={latency} path={path}");
+            });
+        }),
+        Variant::new("relay_log::info!, 1 argument", |n| {
+            each(n, |id, _| relay_log::info!("request handled id={id}"));
+        }),
+        Variant::new("relay_log::info!, no argument", |n| {
+            (0..n).for_each(|_| relay_log::info!("request handled"));
+        }),
+        Variant::new("relay_log::debug!, disabled", |n| {
+            each(n, |id, _| relay_log::debug!("request handled id={id}"));
+        }),
+        Variant::new("format! into a reused buffer", |n| {
+            each(n, |id, latency| {
+                text.clear();
+                write!(text, "request handled id={id} latency={latency} path={path}").unwrap();
+                black_box(&text);
+            });
+        }),
+        Variant::new("log::info!, 3 arguments", |n| {
+            each(n, |id, latency| {
+                log::info!("request handled id={id} latency={latency} path={path}");
+            });
+        }),
+        Variant::new("log::info!, no argument", |n| {
+            (0..n).for_each(|_| log::info!("request handled"));
+        }),
+        Variant::new("tracing::info!, 3 fields, a layer that does nothing", |n| {
+            traced(n, &with_nothing);
+        }),
+        Variant::new("tracing::info!, 3 fields, Relay's layer", |n| traced(n, &with_relay)),
+        Variant::new("tracing::info!, 3 fields, tracing-appender non_blocking", |n| {
+            traced(n, &with_appender);
+        }),
     ];
-    let rows = paired(&mut variants, 2000, 500);
-    print("warm calls", &rows, 0);
+    print_machine();
+    print("Warm calls, batches of 400", &paired(&mut variants, ROUNDS, CALLS), 0);
+    drop(variants);
+    let singles = [
+        (
+            "relay_log::info!, 3 arguments",
+            percentiles(200_000, |i| {
+                relay_log::info!("request handled id={i} latency={} path={path}", 0.25);
+            }),
+        ),
+        (
+            "log::info!, 3 arguments",
+            percentiles(200_000, |i| {
+                log::info!("request handled id={i} latency={} path={path}", 0.25);
+            }),
+        ),
+    ];
+    println!("\nSingle calls, ns, the timer's own reading in them\n");
+    println!("| | p50 | p99 | p99.9 | p99.99 | max |\n|---|---:|---:|---:|---:|---:|");
+    for (name, p) in singles {
+        println!("| {name} | {} | {} | {} | {} | {} |", p[0], p[1], p[2], p[3], p[4]);
+    }
 }

@@ -167,8 +167,7 @@ impl Collector {
             files: HashSet::new(),
             synced: Instant::now(),
             looked: None,
-            in_memory: std::fs::File::open(&archive)
-                .is_ok_and(|dir| relay_log::channel::is_in_memory(dir)),
+            in_memory: std::fs::File::open(&archive).is_ok_and(relay_log::channel::is_in_memory),
             options,
         })
     }

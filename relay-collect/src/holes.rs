@@ -20,9 +20,12 @@ pub(crate) struct Hole {
     part: usize,
 }
 
+/// A part: its first number, its records, and where it stands in what was taken.
+type At = (u64, u32, usize, usize);
+
 /// Finds the holes in what was taken, the first of each writer.
 pub(crate) fn find(lives: &[Live], taken: &[(usize, Taken)]) -> Vec<Hole> {
-    let mut of: HashMap<(usize, u64), Vec<(u64, u32, usize, usize)>> = HashMap::new();
+    let mut of: HashMap<(usize, u64), Vec<At>> = HashMap::new();
     for (t, (live, taken)) in taken.iter().enumerate() {
         for (p, part) in taken.parts.iter().enumerate() {
             let parts = of.entry((*live, part.hand.writer)).or_default();

@@ -44,6 +44,13 @@ impl Mapping {
         self.map.advise_range(Advice::PopulateWrite, offset, len)
     }
 
+    /// The address of the first byte.
+    #[cfg(feature = "bench")]
+    #[inline(always)]
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.map.as_mut_ptr()
+    }
+
     /// The address of a byte.
     ///
     /// Panics when the offset is outside of what is reserved.

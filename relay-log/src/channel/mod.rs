@@ -80,6 +80,9 @@ mod config;
 mod describe;
 mod durable;
 mod error;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod floor;
 mod growth;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers hand over"))]
 pub(crate) mod handover;
