@@ -125,5 +125,8 @@ fn run(way: &str, count: u64) -> [f64; 4] {
     let text = String::from_utf8(output.stdout).unwrap();
     let mut parts = text.split_whitespace().map(|part| part.parse::<f64>().unwrap());
     let mut next = || parts.next().unwrap();
-    [next(), next(), next(), bytes(dir.path()) as f64]
+    // Of Relay the archives: the channel is empty by then, and goes with the next collector.
+    let archive = dir.path().join("archive");
+    let kept = if archive.is_dir() { archive } else { dir.path().to_owned() };
+    [next(), next(), next(), bytes(&kept) as f64]
 }

@@ -6,8 +6,8 @@
 
 use super::loaded::Loaded;
 use super::store::Archive;
-use relay_fmt::archive::{BlockEntry, read_block};
-use relay_fmt::block::RowBuffer;
+use relay_fmt::archive::{BlockEntry, Error, read_block, read_body};
+use relay_fmt::block::{BlockKind, RowBuffer, columns};
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::fmt::Write as _;
@@ -60,6 +60,8 @@ pub(crate) struct Merge<'a> {
     heap: BinaryHeap<Head>,
     /// A slot whose last row was given.
     spent: Option<usize>,
+    /// What every message that is meant contains: blocks without it are not put together.
+    needles: Vec<Vec<u8>>,
     /// Blocks that could not be read.
     pub(crate) problems: Vec<String>,
 }
@@ -74,8 +76,28 @@ impl<'a> Merge<'a> {
             free: Vec::new(),
             heap: BinaryHeap::new(),
             spent: None,
+            needles: Vec::new(),
             problems: Vec::new(),
         }
+    }
+
+    /// Leaves blocks out in which no message contains all of these.
+    pub(crate) fn looking_for(mut self, needles: Vec<&[u8]>) -> Self {
+        self.needles = needles.into_iter().map(<[u8]>::to_vec).collect();
+        self
+    }
+
+    /// Reads the rows of a block; `None` when none of them can be meant.
+    fn rows(&self, archive: &Archive, block: &BlockEntry) -> Result<Option<RowBuffer>, Error> {
+        if !self.needles.is_empty() && block.header.kind == BlockKind::Columns as u8 {
+            let body = read_body(&archive.bytes, block)?;
+            // A body that cannot be searched is read, and then said to be damaged.
+            let may = |needle: &Vec<u8>| columns::may_say(&body, needle).unwrap_or(true);
+            if !self.needles.iter().all(may) {
+                return Ok(None);
+            }
+        }
+        read_block(&archive.bytes, block).map(Some)
     }
 
     /// Moves to the next row: the rows that it is among, and which of them it is.
@@ -117,8 +139,9 @@ impl<'a> Merge<'a> {
     fn open(&mut self, piece: Piece<'a>) {
         let rows = match piece.from {
             From::Rows(rows) => *rows,
-            From::Block(archive, block) => match read_block(&archive.bytes, block) {
-                Ok(rows) => rows,
+            From::Block(archive, block) => match self.rows(archive, block) {
+                Ok(Some(rows)) => rows,
+                Ok(None) => return,
                 Err(error) => {
                     self.problems.push(unreadable(&archive.name.file, block, &error));
                     return;

@@ -137,7 +137,7 @@ impl Snapshot {
     pub fn events(&mut self, filter: &mut Filter, reverse: bool, sink: &mut Sink<'_>) {
         let live = std::mem::take(&mut self.live);
         let pieces = pieces(&self.archives, live, filter);
-        let mut merge = Merge::new(pieces, reverse);
+        let mut merge = Merge::new(pieces, reverse).looking_for(filter.needles());
         self.joiner = Joiner::new(reverse);
         let (alive, notes, joiner) = (&self.alive, &mut self.notes, &mut self.joiner);
         drain(&mut merge, joiner, filter, alive, notes, sink);

@@ -15,7 +15,7 @@ const MAX_OPS: usize = 1 << 22;
 
 /// A class as the body describes it.
 pub(super) struct Class<'a> {
-    kind: Kind,
+    pub(super) kind: Kind,
     callsite: u32,
     pub(super) program: &'a [u8],
     pub(super) ops: Vec<Op>,

@@ -41,7 +41,7 @@ mod words;
 
 pub use decode::decode;
 pub use encode::{Encoder, Precision, Summary, encode};
-pub use search::contains;
+pub use search::{contains, may_say};
 
 /// The most rows of a block.
 pub const MAX_ROWS: usize = 1 << 22;

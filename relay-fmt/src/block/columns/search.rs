@@ -12,6 +12,8 @@ use super::strings::{self, Text};
 use super::template::Slot;
 use crate::block::RowBuffer;
 use crate::bytes::{Cursor, Error, Result};
+use crate::callsite::Facade;
+use crate::record::Kind;
 use memchr::memmem;
 use std::collections::HashMap;
 
@@ -21,6 +23,8 @@ const MAX_NEEDLE: usize = 256;
 const MAX_STEPS: usize = 4 << 20;
 
 /// Whether the block may contain the needle: `false` says that it does not.
+///
+/// See [`may_say`] for messages of whatever kind.
 ///
 /// Looks in formatted text (messages that came as text, raw channels) and in string values. It does
 /// not look across two values of a record that was not text, nor in what callsites say.
@@ -55,6 +59,33 @@ pub fn contains(body: &[u8], needle: &[u8]) -> Result<bool> {
     let columns = decode::get_columns(&layout.shapes, &numbers, &mut text)?;
     let mut search = Search::new(needle, Some(&texts), Some(&columns));
     Ok(patterns.iter().any(|pattern| search.may_match(pattern)))
+}
+
+/// Whether a message in the block may contain the needle: `false` says that none does.
+///
+/// Messages that came as text, and constant ones, are looked into. Where a message is put together from
+/// typed values, or is a part of one, the answer is that it may.
+///
+/// # Errors
+/// When the body is damaged.
+pub fn may_say(body: &[u8], needle: &[u8]) -> Result<bool> {
+    let meta = Packed::split(body)?.unpack(Frame::Meta)?;
+    let mut input = Cursor::new(&meta);
+    let mut rows = RowBuffer::default();
+    super::tables::get_meta(&mut input, &mut rows)?;
+    let layout = decode::Layout::get(&mut input)?;
+    if layout.classes.iter().any(|class| class.kind == Kind::Fragment) {
+        return Ok(true);
+    }
+    for callsite in &rows.callsites {
+        let is_text = callsite.template == "{0}" && callsite.facade == Facade::Log;
+        let is_constant = !callsite.template.contains(['{', '}']);
+        let says = is_constant && memmem::find(callsite.template.as_bytes(), needle).is_some();
+        if says || !(is_text || is_constant) {
+            return Ok(true);
+        }
+    }
+    contains(body, needle)
 }
 
 /// Stands for a column where all texts are meant.
