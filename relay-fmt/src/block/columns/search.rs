@@ -12,8 +12,9 @@ use super::strings::{self, Text};
 use super::template::Slot;
 use crate::block::RowBuffer;
 use crate::bytes::{Cursor, Error, Result};
-use crate::callsite::Facade;
+use crate::callsite::{Callsite, Facade};
 use crate::record::Kind;
+use crate::value::Type;
 use memchr::memmem;
 use std::collections::HashMap;
 
@@ -77,15 +78,31 @@ pub fn may_say(body: &[u8], needle: &[u8]) -> Result<bool> {
     if layout.classes.iter().any(|class| class.kind == Kind::Fragment) {
         return Ok(true);
     }
-    for callsite in &rows.callsites {
-        let is_text = callsite.template == "{0}" && callsite.facade == Facade::Log;
-        let is_constant = !callsite.template.contains(['{', '}']);
-        let says = is_constant && memmem::find(callsite.template.as_bytes(), needle).is_some();
-        if says || !(is_text || is_constant) {
-            return Ok(true);
-        }
+    if rows.callsites.iter().any(|callsite| callsite_may_say(callsite, needle)) {
+        return Ok(true);
     }
     contains(body, needle)
+}
+
+/// Whether a message of this callsite may contain the needle, where that is not a matter of texts.
+fn callsite_may_say(callsite: &Callsite, needle: &[u8]) -> bool {
+    let template = callsite.template.as_bytes();
+    if template == b"{0}" && callsite.facade == Facade::Log {
+        return false;
+    }
+    if !callsite.template.contains(['{', '}']) {
+        return memmem::find(template, needle).is_some();
+    }
+    let is_number = |of: Type| (Type::I8..=Type::F64).contains(&of);
+    if !callsite.fields.iter().all(|field| is_number(field.of)) {
+        return true;
+    }
+    // Numbers bring no two letters in a row but these, so any others stand in the template.
+    let mut words = needle.split(|byte| !byte.is_ascii_alphabetic());
+    words.all(|word| {
+        let of_numbers = [&b"inf"[..], b"NaN"].iter().any(|n| memmem::find(n, word).is_some());
+        word.len() < 2 || of_numbers || memmem::find(template, word).is_some()
+    })
 }
 
 /// Stands for a column where all texts are meant.

@@ -1,7 +1,9 @@
 //! What is in a block is never denied, and what is not there mostly is.
 
-use super::super::{contains, encode};
-use super::rows::{any_line, lines_as_rows};
+use super::super::{contains, encode, may_say};
+use super::rows::{any_line, any_rows, lines_as_rows};
+use crate::message::write_message;
+use crate::record::Kind;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -19,6 +21,28 @@ proptest! {
         let from = from % (line.len() + 1);
         let to = from + to % (line.len() - from + 1);
         prop_assert!(contains(&body, &line[from..to]).unwrap());
+        prop_assert!(may_say(&body, &line[from..to]).unwrap());
+    }
+
+    #[test]
+    fn no_message_is_ever_denied(rows in any_rows(), row: usize, from: usize, to: usize) {
+        let mut body = Vec::new();
+        encode(&rows, 1, &mut body).unwrap();
+        prop_assume!(!rows.is_empty());
+        // Not through `RowBuffer::rows`: these rows belong to any runs.
+        let (row, mut message) = (row % rows.len(), Vec::new());
+        let at = rows.callsite[row].checked_sub(1);
+        let callsite = at.and_then(|at| rows.callsites.get(at as usize));
+        match (rows.kind[row], callsite) {
+            (Kind::Event | Kind::SpanEvent, Some(callsite)) => {
+                let _ = write_message(callsite, rows.payload_of(row), &mut message);
+            }
+            (Kind::Raw, _) => message.extend_from_slice(rows.payload_of(row)),
+            _ => {}
+        }
+        let from = from % (message.len() + 1);
+        let to = from + to % (message.len() - from + 1);
+        prop_assert!(may_say(&body, &message[from..to]).unwrap());
     }
 }
 
