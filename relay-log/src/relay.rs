@@ -3,7 +3,7 @@
 use crate::builder::{Builder, Plan};
 use crate::callsite::StaticCallsite;
 use crate::channel::thread::{self, MAX_CHANNELS, append, own_channel};
-use crate::channel::{Channel, Counter, keeper, os};
+use crate::channel::{Channel, Counter, NotDurable, keeper, os};
 use crate::filter::{Filter, FilterCell, FilterError};
 use crate::sink::{self, ACTIVE, Relays, SETTING_UP, set_max};
 use crate::{ByteSize, InitError, early, logger, panic};
@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// A relay: channels that records go into, and the filter in front of them.
 ///
@@ -177,6 +178,31 @@ impl Relay {
         let slot = self.relays.channels.iter().find(|(name, _)| name == channel);
         let channel = slot.and_then(|(_, slot)| own_channel(*slot));
         channel.map(|channel| channel.resize(size.as_u64())).is_some()
+    }
+
+    /// Makes everything durable that was recorded before the call, in all channels: it survives the loss
+    /// of power. Waits for the collector to archive and sync; without one, the channels themselves are
+    /// synced.
+    ///
+    /// # Errors
+    /// When that cannot be had, or not within `timeout` for each channel: the records survive
+    /// everything else all the same.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR"))?;
+    /// # let logs = dir.path();
+    /// let relay = relay_log::Relay::builder(logs).channel("app").build()?;
+    /// match relay.flush_durable(Duration::from_secs(5)) {
+    ///     Ok(()) => {}
+    ///     Err(why) => eprintln!("the log is not durable: {why}"),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn flush_durable(&self, timeout: Duration) -> Result<(), NotDurable> {
+        let slots = self.relays.channels.iter();
+        let mut channels = slots.filter_map(|(_, slot)| own_channel(*slot));
+        channels.try_for_each(|channel| channel.flush_durable(timeout))
     }
 
     /// The names of its channels, that of everything without a route first.
