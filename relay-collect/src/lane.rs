@@ -11,29 +11,19 @@
 
 use crate::archive_file::ArchiveFile;
 use crate::collector::{CollectError, Context};
-use crate::live::{Archived, Live, positions_entry};
+use crate::live::{Archived, Live};
+use crate::looking::Look;
 use crate::merge::{Merge, MergedRun};
 use crate::notes::now_ns;
 use crate::take::Taken;
-use relay_fmt::archive::{Entry, FileHeader, Final, Quarantine, Supersedes};
+use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::block::columns::Precision;
-use relay_fmt::block::{BlockBuilder, BlockKind, BlockOptions, EncodedBlock};
+use relay_fmt::block::{BlockBuilder, BlockKind, BlockOptions};
 use relay_fmt::callsite::Level;
 use relay_fmt::rows::ChannelId;
-use relay_log::channel::{Counter, OnFull, Sub};
+use relay_log::channel::Sub;
 use std::collections::{HashMap, HashSet};
-use std::io;
-use std::time::{Duration, Instant};
-
-/// What a look at a channel showed.
-#[derive(Debug, Default)]
-pub(crate) struct Look {
-    subs: Vec<Sub>,
-    waiting: u64,
-    pressure: bool,
-    /// A request for durability that was there before the look, if it is not fulfilled.
-    sync_wanted: Option<u64>,
-}
+use std::time::Instant;
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,21 +40,19 @@ pub(crate) struct Lane {
     pub(crate) channel: String,
     pub(crate) lives: Vec<Live>,
     pub(crate) archive: Option<ArchiveFile>,
-    last: Option<(u64, String)>,
+    pub(crate) last: Option<(u64, String)>,
     /// Positions of channels that were not found in `live/` yet.
-    known: HashMap<ChannelId, Archived>,
+    pub(crate) known: HashMap<ChannelId, Archived>,
     announced: HashSet<ChannelId>,
     builder: BlockBuilder,
     /// Since when something waits that is not in a block.
     since: Option<Instant>,
     /// Bytes in the archive when positions were written last.
-    positions_at: u64,
+    pub(crate) positions_at: u64,
 }
 
 /// Positions are repeated after so many bytes of archive, so that a restart has little to read.
 const POSITIONS_EVERY: u64 = 8 << 20;
-/// A full disk is tried again so often.
-const FULL_RETRY: Duration = Duration::from_millis(100);
 
 impl Lane {
     /// A lane that goes on where the archives of its channel stand.
@@ -327,15 +315,6 @@ impl Lane {
         Ok(())
     }
 
-    /// Where everything stands, with what is known of channels that were not found yet: an archive
-    /// may be begun before all of them are.
-    fn positions(&self) -> Entry {
-        let found = self.lives.iter().map(|live| (&live.source, &live.archived));
-        let known = self.known.values().filter(|known| !known.finished);
-        let known = known.filter_map(|known| Some((known.source.as_ref()?, known)));
-        positions_entry(found.chain(known))
-    }
-
     /// Every channel that is there has been found: what is still only known, and has no file among
     /// `there`, has vanished.
     pub(crate) fn all_found(&mut self, ctx: &mut Context<'_>, there: &HashSet<String>) {
@@ -353,161 +332,6 @@ impl Lane {
             known.finished
         });
     }
-
-    /// Seals the archive, if there is one with anything in it.
-    pub(crate) fn seal(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
-        let notes = ctx.notes.take();
-        if !notes.is_empty() && self.archive.is_some() {
-            self.put_control(ctx, notes)?;
-        }
-        if let Some(archive) = self.archive.take() {
-            let number = archive.number();
-            self.last = Some((number, archive.seal()?));
-            ctx.retain = true;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn sync(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
-        let Some(archive) = &mut self.archive else { return Ok(()) };
-        match archive.sync() {
-            Ok(()) => Ok(()),
-            Err(error) => self.supersede(ctx, &error),
-        }
-    }
-
-    /// Writes entries into the archive.
-    pub(crate) fn put_control(
-        &mut self,
-        ctx: &mut Context<'_>,
-        entries: Vec<Entry>,
-    ) -> Result<(), CollectError> {
-        self.ensure_archive(ctx)?;
-        let Some(archive) = &mut self.archive else { return Ok(()) };
-        let done = archive.control(&entries);
-        self.insist(ctx, done)
-    }
-
-    fn put_block(
-        &mut self,
-        ctx: &mut Context<'_>,
-        block: EncodedBlock,
-    ) -> Result<(), CollectError> {
-        let notes = ctx.notes.take();
-        if !notes.is_empty() {
-            self.put_control(ctx, notes)?;
-        }
-        self.ensure_archive(ctx)?;
-        let Some(archive) = &mut self.archive else { return Ok(()) };
-        let done = archive.append(block);
-        self.insist(ctx, done)
-    }
-
-    /// Sees to it that something gets written: a full disk is waited for, a broken file left.
-    fn insist(
-        &mut self,
-        ctx: &mut Context<'_>,
-        mut done: io::Result<()>,
-    ) -> Result<(), CollectError> {
-        let text = format!(
-            "the archive of channel {} cannot grow: the disk is full; waiting",
-            self.channel
-        );
-        loop {
-            match done {
-                Ok(()) => break,
-                Err(error) if is_full(&error) => {
-                    ctx.notes.say_once(Level::Error, text.clone());
-                    ctx.wait_for_room(FULL_RETRY, &error)?;
-                    let Some(archive) = &mut self.archive else { break };
-                    done = archive.retry();
-                }
-                Err(error) => {
-                    self.supersede(ctx, &error)?;
-                    break;
-                }
-            }
-        }
-        if ctx.notes.forget(&text) {
-            ctx.notes
-                .say(Level::Warn, format!("the archive of channel {} grows again", self.channel));
-        }
-        Ok(())
-    }
-
-    fn ensure_archive(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
-        while self.archive.is_none() {
-            let entries = [self.positions()];
-            match self.create(ctx, &entries, false) {
-                Ok(archive) => {
-                    self.positions_at = archive.len();
-                    self.archive = Some(archive);
-                }
-                Err(error) if is_full(&error) => {
-                    let text = format!(
-                        "no archive for channel {}: the disk is full; waiting",
-                        self.channel
-                    );
-                    ctx.notes.say_once(Level::Error, text);
-                    ctx.wait_for_room(FULL_RETRY, &error)?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn create(
-        &self,
-        ctx: &Context<'_>,
-        entries: &[Entry],
-        hidden: bool,
-    ) -> io::Result<ArchiveFile> {
-        let mut uuid = [0; 16];
-        rustix::rand::getrandom(&mut uuid[..], rustix::rand::GetRandomFlags::empty())?;
-        let header = FileHeader {
-            uuid,
-            channel: self.channel.clone(),
-            number: self.last.as_ref().map_or(0, |(number, _)| number + 1),
-            predecessor: self.last.as_ref().map(|(_, name)| name.clone()).unwrap_or_default(),
-            host: ctx.host.clone(),
-            created_ns: now_ns(),
-            ..FileHeader::default()
-        };
-        ArchiveFile::create(&ctx.options.archive_dir(), header, entries, ctx.options.mode, hidden)
-    }
-
-    /// The archive's file may have lost what was written since it was synced. Everything of that is
-    /// in memory and goes into a new archive, which says so; the file is never written again.
-    fn supersede(&mut self, ctx: &mut Context<'_>, error: &io::Error) -> Result<(), CollectError> {
-        let Some(mut broken) = self.archive.take() else { return Ok(()) };
-        let text = format!(
-            "{} is suspect after an error ({error}): going on in a new archive",
-            broken.name
-        );
-        ctx.notes.say(Level::Error, text);
-        self.last = Some((broken.number(), broken.name.clone()));
-        let blocks = broken.take_unsynced();
-        let entries = [
-            Entry::Supersedes(Supersedes { file: broken.name.clone(), offset: broken.synced_to }),
-            self.positions(),
-        ];
-        // Nobody sees the new archive before all of it is durable.
-        let mut archive = self.create(ctx, &entries, true)?;
-        for block in blocks {
-            archive.append(block)?;
-        }
-        archive.show()?;
-        self.archive = Some(archive);
-        Ok(())
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
 }
 
 /// Keeps what does not parse, and says so.
@@ -530,61 +354,4 @@ fn set_aside(
     ctx.notes.push(Entry::Quarantine(Quarantine { what, why }));
     live.poisoned.insert(index, generation);
     Ok(())
-}
-
-impl Live {
-    fn look(&mut self) -> Result<Look, rustix::io::Errno> {
-        // The header first: what was committed before a request for durability is in the scan.
-        let status = self.reader.status()?;
-        let subs = self.reader.scan()?;
-        let mut waiting = 0;
-        for sub in &subs {
-            if sub.is_meta() {
-                continue;
-            }
-            waiting += u64::from(self.waiting(sub));
-            // Archived before, but not handed back: the collector was killed in between.
-            self.hand_back_if_done(sub);
-        }
-        let pressure = status.waiters > 0 || waiting >= status.cap / 2;
-        let sync_wanted = (status.sync_wanted > status.synced).then_some(status.sync_wanted);
-        Ok(Look { subs, waiting, pressure, sync_wanted })
-    }
-
-    /// Hands a sub-buffer back if nothing will be added to it and all of it is archived.
-    fn hand_back_if_done(&self, sub: &Sub) {
-        if sub.is_ready() && sub.archived != sub.generation && self.waiting(sub) == 0 {
-            // What cannot be handed back now is handed back by the next look.
-            let _ = self.reader.hand_back(sub);
-        }
-    }
-
-    /// The last word about a channel.
-    fn end(&self, subs: &[Sub]) -> Final {
-        let status = self.reader.status().ok();
-        let highest =
-            subs.iter().map(|sub| sub.index).chain(self.archived.subs.keys().copied()).max();
-        let mut claimed = vec![0u64; highest.map_or(0, |highest| highest as usize + 1)];
-        let here = self.archived.subs.iter().map(|(i, at)| (*i, at.prior + u64::from(at.records)));
-        // A generation that was overwritten unseen is claimed all the same.
-        for (index, count) in here.chain(subs.iter().map(|sub| (sub.index, sub.prior))) {
-            if let Some(claimed) = claimed.get_mut(index as usize) {
-                *claimed = count.max(*claimed);
-            }
-        }
-        let counter = |counter: Counter| {
-            status.and_then(|status| status.counters.get(counter as usize).copied()).unwrap_or(0)
-        };
-        let discarded = counter(Counter::DiscardedFull) + counter(Counter::DiscardedDisk);
-        let clean = status.is_some_and(|status| status.closed);
-        Final {
-            id: self.id(),
-            claimed: claimed.iter().sum::<u64>() + discarded,
-            discarded,
-            per_sub_buffer: claimed,
-            clean,
-            overwrites: self.reader.identity().on_full == OnFull::Overwrite,
-            reason: if clean { "ended in order".into() } else { "its process is gone".into() },
-        }
-    }
 }

@@ -19,6 +19,7 @@ mod holes;
 mod lane;
 mod live;
 mod lock;
+mod looking;
 mod merge;
 mod notes;
 mod options;
@@ -30,6 +31,7 @@ mod retention;
 mod spawn;
 mod take;
 mod watch;
+mod writing;
 
 pub use collector::{CollectError, Collector, Control};
 pub use options::Options;

@@ -1,0 +1,73 @@
+//! Looking at a channel: what waits in it, and what can be handed back.
+
+use crate::live::Live;
+use relay_fmt::archive::Final;
+use relay_log::channel::{Counter, OnFull, Sub};
+
+/// What a look at a channel showed.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) subs: Vec<Sub>,
+    pub(crate) waiting: u64,
+    pub(crate) pressure: bool,
+    /// A request for durability that was there before the look, if it is not fulfilled.
+    pub(crate) sync_wanted: Option<u64>,
+}
+
+impl Live {
+    /// Looks at it.
+    pub(crate) fn look(&mut self) -> Result<Look, rustix::io::Errno> {
+        // The header first: what was committed before a request for durability is in the scan.
+        let status = self.reader.status()?;
+        let subs = self.reader.scan()?;
+        let mut waiting = 0;
+        for sub in &subs {
+            if sub.is_meta() {
+                continue;
+            }
+            waiting += u64::from(self.waiting(sub));
+            // Archived before, but not handed back: the collector was killed in between.
+            self.hand_back_if_done(sub);
+        }
+        let pressure = status.waiters > 0 || waiting >= status.cap / 2;
+        let sync_wanted = (status.sync_wanted > status.synced).then_some(status.sync_wanted);
+        Ok(Look { subs, waiting, pressure, sync_wanted })
+    }
+
+    /// Hands a sub-buffer back if nothing will be added to it and all of it is archived.
+    pub(crate) fn hand_back_if_done(&self, sub: &Sub) {
+        if sub.is_ready() && sub.archived != sub.generation && self.waiting(sub) == 0 {
+            // What cannot be handed back now is handed back by the next look.
+            let _ = self.reader.hand_back(sub);
+        }
+    }
+
+    /// The last word about a channel.
+    pub(crate) fn end(&self, subs: &[Sub]) -> Final {
+        let status = self.reader.status().ok();
+        let highest =
+            subs.iter().map(|sub| sub.index).chain(self.archived.subs.keys().copied()).max();
+        let mut claimed = vec![0u64; highest.map_or(0, |highest| highest as usize + 1)];
+        let here = self.archived.subs.iter().map(|(i, at)| (*i, at.prior + u64::from(at.records)));
+        // A generation that was overwritten unseen is claimed all the same.
+        for (index, count) in here.chain(subs.iter().map(|sub| (sub.index, sub.prior))) {
+            if let Some(claimed) = claimed.get_mut(index as usize) {
+                *claimed = count.max(*claimed);
+            }
+        }
+        let counter = |counter: Counter| {
+            status.and_then(|status| status.counters.get(counter as usize).copied()).unwrap_or(0)
+        };
+        let discarded = counter(Counter::DiscardedFull) + counter(Counter::DiscardedDisk);
+        let clean = status.is_some_and(|status| status.closed);
+        Final {
+            id: self.id(),
+            claimed: claimed.iter().sum::<u64>() + discarded,
+            discarded,
+            per_sub_buffer: claimed,
+            clean,
+            overwrites: self.reader.identity().on_full == OnFull::Overwrite,
+            reason: if clean { "ended in order".into() } else { "its process is gone".into() },
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! How a lane writes its archive: a full disk is waited for, a broken file is left, and a new archive
+//! begins with what is still needed.
+
+use crate::archive_file::ArchiveFile;
+use crate::collector::{CollectError, Context};
+use crate::lane::Lane;
+use crate::live::positions_entry;
+use crate::notes::now_ns;
+use relay_fmt::archive::{Entry, FileHeader, Supersedes};
+use relay_fmt::block::EncodedBlock;
+use relay_fmt::callsite::Level;
+use std::io;
+use std::time::Duration;
+
+/// A full disk is tried again so often.
+const FULL_RETRY: Duration = Duration::from_millis(100);
+
+impl Lane {
+    /// Where everything stands, with what is known of channels that were not found yet: an archive
+    /// may be begun before all of them are.
+    pub(crate) fn positions(&self) -> Entry {
+        let found = self.lives.iter().map(|live| (&live.source, &live.archived));
+        let known = self.known.values().filter(|known| !known.finished);
+        let known = known.filter_map(|known| Some((known.source.as_ref()?, known)));
+        positions_entry(found.chain(known))
+    }
+
+    /// Seals the archive, if there is one with anything in it.
+    pub(crate) fn seal(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
+        let notes = ctx.notes.take();
+        if !notes.is_empty() && self.archive.is_some() {
+            self.put_control(ctx, notes)?;
+        }
+        if let Some(archive) = self.archive.take() {
+            let number = archive.number();
+            self.last = Some((number, archive.seal()?));
+            ctx.retain = true;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sync(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
+        let Some(archive) = &mut self.archive else { return Ok(()) };
+        match archive.sync() {
+            Ok(()) => Ok(()),
+            Err(error) => self.supersede(ctx, &error),
+        }
+    }
+
+    /// Writes entries into the archive.
+    pub(crate) fn put_control(
+        &mut self,
+        ctx: &mut Context<'_>,
+        entries: Vec<Entry>,
+    ) -> Result<(), CollectError> {
+        self.ensure_archive(ctx)?;
+        let Some(archive) = &mut self.archive else { return Ok(()) };
+        let done = archive.control(&entries);
+        self.insist(ctx, done)
+    }
+
+    pub(crate) fn put_block(
+        &mut self,
+        ctx: &mut Context<'_>,
+        block: EncodedBlock,
+    ) -> Result<(), CollectError> {
+        let notes = ctx.notes.take();
+        if !notes.is_empty() {
+            self.put_control(ctx, notes)?;
+        }
+        self.ensure_archive(ctx)?;
+        let Some(archive) = &mut self.archive else { return Ok(()) };
+        let done = archive.append(block);
+        self.insist(ctx, done)
+    }
+
+    /// Sees to it that something gets written: a full disk is waited for, a broken file left.
+    fn insist(
+        &mut self,
+        ctx: &mut Context<'_>,
+        mut done: io::Result<()>,
+    ) -> Result<(), CollectError> {
+        let text = format!(
+            "the archive of channel {} cannot grow: the disk is full; waiting",
+            self.channel
+        );
+        loop {
+            match done {
+                Ok(()) => break,
+                Err(error) if is_full(&error) => {
+                    ctx.notes.say_once(Level::Error, text.clone());
+                    ctx.wait_for_room(FULL_RETRY, &error)?;
+                    let Some(archive) = &mut self.archive else { break };
+                    done = archive.retry();
+                }
+                Err(error) => {
+                    self.supersede(ctx, &error)?;
+                    break;
+                }
+            }
+        }
+        if ctx.notes.forget(&text) {
+            ctx.notes
+                .say(Level::Warn, format!("the archive of channel {} grows again", self.channel));
+        }
+        Ok(())
+    }
+
+    fn ensure_archive(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
+        while self.archive.is_none() {
+            let entries = [self.positions()];
+            match self.create(ctx, &entries, false) {
+                Ok(archive) => {
+                    self.positions_at = archive.len();
+                    self.archive = Some(archive);
+                }
+                Err(error) if is_full(&error) => {
+                    let text = format!(
+                        "no archive for channel {}: the disk is full; waiting",
+                        self.channel
+                    );
+                    ctx.notes.say_once(Level::Error, text);
+                    ctx.wait_for_room(FULL_RETRY, &error)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn create(
+        &self,
+        ctx: &Context<'_>,
+        entries: &[Entry],
+        hidden: bool,
+    ) -> io::Result<ArchiveFile> {
+        let mut uuid = [0; 16];
+        rustix::rand::getrandom(&mut uuid[..], rustix::rand::GetRandomFlags::empty())?;
+        let header = FileHeader {
+            uuid,
+            channel: self.channel.clone(),
+            number: self.last.as_ref().map_or(0, |(number, _)| number + 1),
+            predecessor: self.last.as_ref().map(|(_, name)| name.clone()).unwrap_or_default(),
+            host: ctx.host.clone(),
+            created_ns: now_ns(),
+            ..FileHeader::default()
+        };
+        ArchiveFile::create(&ctx.options.archive_dir(), header, entries, ctx.options.mode, hidden)
+    }
+
+    /// The archive's file may have lost what was written since it was synced. Everything of that is
+    /// in memory and goes into a new archive, which says so; the file is never written again.
+    fn supersede(&mut self, ctx: &mut Context<'_>, error: &io::Error) -> Result<(), CollectError> {
+        let Some(mut broken) = self.archive.take() else { return Ok(()) };
+        let text = format!(
+            "{} is suspect after an error ({error}): going on in a new archive",
+            broken.name
+        );
+        ctx.notes.say(Level::Error, text);
+        self.last = Some((broken.number(), broken.name.clone()));
+        let blocks = broken.take_unsynced();
+        let entries = [
+            Entry::Supersedes(Supersedes { file: broken.name.clone(), offset: broken.synced_to }),
+            self.positions(),
+        ];
+        // Nobody sees the new archive before all of it is durable.
+        let mut archive = self.create(ctx, &entries, true)?;
+        for block in blocks {
+            archive.append(block)?;
+        }
+        archive.show()?;
+        self.archive = Some(archive);
+        Ok(())
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
