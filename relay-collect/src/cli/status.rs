@@ -141,7 +141,10 @@ fn sub_buffers(subs: &[Sub]) -> SubBuffers {
     count
 }
 
-fn shown(store: &Store) -> Result<(Vec<Shown>, Vec<(String, String)>)> {
+/// A file that is no channel, and why.
+type Refused = (String, String);
+
+fn shown(store: &Store) -> Result<(Vec<Shown>, Vec<Refused>)> {
     let channels = store.channels()?;
     let mut all = Vec::new();
     for (file, reader) in &channels.channels {
