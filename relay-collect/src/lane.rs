@@ -14,6 +14,7 @@ use crate::collector::{CollectError, Context};
 use crate::live::{Archived, Live, positions_entry};
 use crate::merge::{Merge, MergedRun};
 use crate::notes::now_ns;
+use crate::render::Contents;
 use crate::take::Taken;
 use relay_fmt::archive::{Entry, FileHeader, Final, Quarantine, Supersedes};
 use relay_fmt::block::columns::Precision;
@@ -53,6 +54,7 @@ pub(crate) struct Lane {
     known: HashMap<ChannelId, Archived>,
     announced: HashSet<ChannelId>,
     builder: BlockBuilder,
+    contents: Contents,
     /// Since when something waits that is not in a block.
     since: Option<Instant>,
     /// Bytes in the archive when positions were written last.
@@ -61,6 +63,8 @@ pub(crate) struct Lane {
 
 /// Positions are repeated after so many bytes of archive, so that a restart has little to read.
 const POSITIONS_EVERY: u64 = 8 << 20;
+/// A block may grow by one in so many bytes to say what its text contains.
+const FILTER_PART: usize = 33;
 /// A full disk is tried again so often.
 const FULL_RETRY: Duration = Duration::from_millis(100);
 
@@ -82,6 +86,7 @@ impl Lane {
             known: recovered.channels,
             announced: recovered.announced.into_iter().collect(),
             builder: BlockBuilder::new(),
+            contents: Contents::default(),
             since: None,
         })
     }
@@ -172,10 +177,12 @@ impl Lane {
             let level = ctx.options.level;
             let options = BlockOptions { level, precision, ..BlockOptions::default() };
             // What the columns' limits refuse goes in as rows: nothing is too odd to be kept.
+            self.contents.see(self.builder.rows());
             let block = self.builder.finish(&options).or_else(|_| {
                 self.builder.finish(&BlockOptions { kind: BlockKind::Rows, ..options })
             });
-            let block = block.map_err(CollectError::block)?;
+            let mut block = block.map_err(CollectError::block)?;
+            block.filter = self.contents.finish(block.body.len() / FILTER_PART);
             self.put_block(ctx, block)?;
             self.account(ctx, &taken, &runs)?;
             blocks += 1;

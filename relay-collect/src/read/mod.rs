@@ -7,6 +7,7 @@
 //!    (files, store)                                   audit: what there should be, and is not
 //! ```
 
+mod ahead;
 mod context;
 mod covered;
 mod files;
@@ -15,13 +16,18 @@ mod joiner;
 mod live;
 mod loaded;
 mod merge;
+mod plan;
+mod prepare;
 mod ranges;
 mod rows;
 mod snapshot;
 mod split;
 mod store;
+mod work;
 
 pub use files::{ArchiveFd, ArchiveName};
 pub use follow::Follow;
+pub use plan::Plan;
 pub use snapshot::{Sink, Snapshot};
 pub use store::{Archive, Archives, Channels, Depth, Store};
+pub use work::{Count, Work};

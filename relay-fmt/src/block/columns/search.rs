@@ -62,21 +62,41 @@ const ANYWHERE: u32 = u32::MAX;
 
 /// A part of a text.
 #[derive(Debug, Clone, Copy)]
-enum Piece<'a> {
+pub(super) enum Piece<'a> {
     Constant(&'a [u8]),
     /// A value, and its column.
     Value(Slot, u32),
+    /// A value that is not looked at: any text of these characters.
+    Any(Chars),
+}
+
+/// Which characters a typed value is shown with.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Chars {
+    Integer,
+    Float,
+    Bool,
+}
+
+impl Chars {
+    fn has(self, byte: u8) -> bool {
+        match self {
+            Self::Integer => byte.is_ascii_digit() || byte == b'-',
+            Self::Float => byte.is_ascii_digit() || b"-.infNa".contains(&byte),
+            Self::Bool => b"truefalse".contains(&byte),
+        }
+    }
 }
 
 /// What the texts of a class look like.
 #[derive(Debug, Default)]
-struct Pattern<'a> {
-    pieces: Vec<Piece<'a>>,
+pub(super) struct Pattern<'a> {
+    pub(super) pieces: Vec<Piece<'a>>,
 }
 
 impl<'a> Pattern<'a> {
     /// Appends the text of a class as one pattern and each string value as another.
-    fn of_class(class: &'a decode::Class<'_>, patterns: &mut Vec<Self>) {
+    pub(super) fn of_class(class: &'a decode::Class<'_>, patterns: &mut Vec<Self>) {
         let mut text = Self::default();
         let mut columns = class.columns.iter();
         let bare = !class.ops.contains(&Op::Open);
@@ -118,7 +138,7 @@ struct Part {
     ends: bool,
 }
 
-struct Search<'a> {
+pub(super) struct Search<'a> {
     needle: &'a [u8],
     texts: Option<&'a [u8]>,
     columns: Option<&'a [Column]>,
@@ -127,12 +147,16 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(needle: &'a [u8], texts: Option<&'a [u8]>, columns: Option<&'a [Column]>) -> Self {
+    pub(super) fn new(
+        needle: &'a [u8],
+        texts: Option<&'a [u8]>,
+        columns: Option<&'a [Column]>,
+    ) -> Self {
         Self { needle, texts, columns, known: HashMap::new(), steps: 0 }
     }
 
     /// Whether some text of this pattern may contain the needle.
-    fn may_match(&mut self, pattern: &Pattern<'_>) -> bool {
+    pub(super) fn may_match(&mut self, pattern: &Pattern<'_>) -> bool {
         let len = self.needle.len();
         // Which needle positions the text up to here may have come to.
         let mut reached = vec![false; len + 1];
@@ -145,6 +169,7 @@ impl<'a> Search<'a> {
             let done = match piece {
                 Piece::Constant(constant) => self.constant(constant, &reached, &mut next),
                 Piece::Value(slot, column) => self.value(*slot, *column, &reached, &mut next),
+                Piece::Any(chars) => self.any(*chars, &reached, &mut next),
             };
             if done {
                 return true;
@@ -176,6 +201,21 @@ impl<'a> Search<'a> {
             if rest.starts_with(constant) {
                 mark(at + constant.len(), next);
             }
+        }
+        false
+    }
+
+    /// A value that may begin and end anywhere in the needle as far as its characters allow.
+    fn any(&self, chars: Chars, reached: &[bool], next: &mut [bool]) -> bool {
+        let mut inside = true;
+        let ends = self.needle.iter().map(|byte| chars.has(*byte)).chain([false]);
+        for (at, (has, next)) in ends.zip(next).enumerate() {
+            inside |= reached.get(at) == Some(&true);
+            *next |= inside && at > 0 || reached.get(at) == Some(&true);
+            if at == self.needle.len() {
+                return inside;
+            }
+            inside &= has;
         }
         false
     }
