@@ -15,6 +15,7 @@ use crate::live::{Archived, Live};
 use crate::looking::Look;
 use crate::merge::{Merge, MergedRun};
 use crate::notes::now_ns;
+use crate::render::Contents;
 use crate::take::Taken;
 use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::block::columns::Precision;
@@ -45,6 +46,7 @@ pub(crate) struct Lane {
     pub(crate) known: HashMap<ChannelId, Archived>,
     announced: HashSet<ChannelId>,
     builder: BlockBuilder,
+    contents: Contents,
     /// Since when something waits that is not in a block.
     since: Option<Instant>,
     /// Bytes in the archive when positions were written last.
@@ -53,6 +55,8 @@ pub(crate) struct Lane {
 
 /// Positions are repeated after so many bytes of archive, so that a restart has little to read.
 const POSITIONS_EVERY: u64 = 8 << 20;
+/// A block may grow by one in so many bytes to say what its text contains.
+const FILTER_PART: usize = 33;
 
 impl Lane {
     /// A lane that goes on where the archives of its channel stand.
@@ -72,6 +76,7 @@ impl Lane {
             known: recovered.channels,
             announced: recovered.announced.into_iter().collect(),
             builder: BlockBuilder::new(),
+            contents: Contents::default(),
             since: None,
         })
     }
@@ -167,10 +172,12 @@ impl Lane {
             let level = ctx.options.level;
             let options = BlockOptions { level, precision, ..BlockOptions::default() };
             // What the columns' limits refuse goes in as rows: nothing is too odd to be kept.
+            self.contents.see(self.builder.rows());
             let block = self.builder.finish(&options).or_else(|_| {
                 self.builder.finish(&BlockOptions { kind: BlockKind::Rows, ..options })
             });
-            let block = block.map_err(CollectError::block)?;
+            let mut block = block.map_err(CollectError::block)?;
+            block.filter = self.contents.finish(block.body.len() / FILTER_PART);
             self.put_block(ctx, block)?;
             self.account(ctx, &taken, &runs)?;
             blocks += 1;

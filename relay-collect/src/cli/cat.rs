@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use relay_collect::args::{When, Zone, level};
 use relay_collect::query::{Expr, Filter, Grep};
-use relay_collect::read::{Follow, Snapshot};
+use relay_collect::read::{Count, Follow, Snapshot};
 use relay_collect::render::{Event, Format, Options, Renderer};
 use relay_fmt::callsite::Level;
 use std::io::{IsTerminal, Write};
@@ -33,6 +33,9 @@ pub(crate) struct CatArgs {
     /// Only how many there are
     #[arg(long)]
     count: bool,
+    /// Say on standard error which blocks were read, and why the others were not
+    #[arg(long)]
+    explain: bool,
     /// From this time on: 2026-11-24T13:00Z, 13:00, -15min, yesterday
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<When>,
@@ -151,6 +154,11 @@ impl Output {
         ControlFlow::Continue(())
     }
 
+    fn put(&mut self, lines: &[u8]) -> ControlFlow<()> {
+        self.bytes.extend_from_slice(lines);
+        if self.bytes.len() >= Self::PIECE { self.write() } else { ControlFlow::Continue(()) }
+    }
+
     fn write(&mut self) -> ControlFlow<()> {
         let mut stdout = std::io::stdout().lock();
         let done = stdout.write_all(&self.bytes).and_then(|()| stdout.flush());
@@ -225,21 +233,22 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         (Snapshot::take(&store)?, None)
     };
     if args.count {
-        let mut count = 0u64;
-        snapshot.events(&mut filter, false, &mut |_| {
-            count += 1;
-            ControlFlow::Continue(())
-        });
-        writeln!(std::io::stdout(), "{count}")?;
+        let none = &mut |_: &[u8]| ControlFlow::Continue(());
+        let counts = snapshot.work(&filter, false, &Count::default, none);
+        writeln!(std::io::stdout(), "{}", counts.iter().map(|count| count.0).sum::<u64>())?;
     } else if let Some(most) = args.lines {
         newest(&mut snapshot, &mut filter, args, most, &mut out);
     } else {
-        snapshot.events(&mut filter, args.reverse, &mut |event| out.take(event));
+        let renderer = out.renderer.clone();
+        snapshot.work(&filter, args.reverse, &|| renderer.clone(), &mut |lines| out.put(lines));
         if out.failed.is_none() {
             let _ = out.write();
         }
     }
     let damaged = say(&mut snapshot.problems, &mut snapshot.notes);
+    if args.explain {
+        eprintln!("{}", snapshot.plan);
+    }
     if let Some(mut follow) = follow {
         follow.resume(snapshot);
         go_on(follow, &mut filter, &mut out)?;

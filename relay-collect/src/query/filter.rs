@@ -5,7 +5,7 @@ use crate::args::ArgError;
 use crate::render::{Event, is_span};
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
-use relay_fmt::callsite::Level;
+use relay_fmt::callsite::{Callsite, Level};
 use std::str::FromStr;
 
 /// What messages must contain: a regular expression, or, where it has no signs of one, plain text.
@@ -225,6 +225,27 @@ impl Filter {
                 .targets
                 .is_none_or(|t| self.targets.is_empty() || t.iter().any(|t| self.passes_target(t)))
             && self.exprs.iter().all(|e| e.may_match_block(facts))
+    }
+
+    /// Whether a row of this time may be meant.
+    pub(crate) fn may_match_time(&self, time_ns: i64) -> bool {
+        self.passes_time(time_ns, time_ns)
+    }
+
+    /// Whether a row of this callsite may be meant.
+    pub(crate) fn may_match_site(&self, site: &Callsite) -> bool {
+        self.level.is_none_or(|most| site.level <= most) && self.passes_target(&site.target)
+    }
+
+    /// Whether rows can be told from others before their messages are put together. Rows about spans
+    /// take level and target from their spans.
+    pub(crate) fn can_select(&self) -> bool {
+        !self.spans
+    }
+
+    /// Whether a block with this filter over its messages may hold what is meant.
+    pub(crate) fn may_match_text(&self, filter: &relay_fmt::block::Filter) -> bool {
+        self.spans || self.needles().iter().all(|needle| filter.can_contain(needle))
     }
 
     /// Text that the message of every row that is meant contains: a block without it can be skipped.

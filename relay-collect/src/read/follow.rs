@@ -8,6 +8,7 @@ use super::files::{ArchiveFd, ArchiveName};
 use super::joiner::Joiner;
 use super::live::Tail;
 use super::merge::{From, Merge, Piece};
+use super::prepare;
 use super::ranges::Ranges;
 use super::snapshot::{Sink, Snapshot, of_rows, pass};
 use super::split::split;
@@ -236,7 +237,10 @@ impl Follow {
         }
         void(&mut archives);
         let pieces = self.pieces(&archives, live);
-        let mut merge = Merge::new(pieces, false);
+        // What was shown is known by every record, meant or not.
+        let everything = Filter::new().spans(true);
+        let mut merge =
+            Merge::new(pieces, false, Box::new(|piece| prepare::read(piece, &everything)));
         let mut flow = ControlFlow::Continue(());
         while flow.is_continue()
             && let Some((loaded, row)) = merge.next()

@@ -20,6 +20,19 @@ pub(crate) struct Loaded {
     chains: HashMap<(u32, u64), Vec<u32>>,
     /// The callsites that inline events bring, by their descriptions.
     inline: HashMap<Vec<u8>, Arc<Callsite>>,
+    lines: Option<Lines>,
+    /// How many rows were put together.
+    pub(crate) read: usize,
+}
+
+/// What is to be written of rows.
+#[derive(Debug)]
+struct Lines {
+    text: Vec<u8>,
+    /// For each row, where its text ends; parts of larger records have none.
+    ends: Vec<usize>,
+    /// Whether there are such parts.
+    parts: bool,
 }
 
 fn chains(spans: &[Span]) -> HashMap<(u32, u64), Vec<u32>> {
@@ -58,7 +71,50 @@ impl Loaded {
             }
         }
         let chains = chains(&buffer.spans);
-        Self { buffer, order, chains, inline }
+        let read = order.len();
+        Self { buffer, order, chains, inline, lines: None, read }
+    }
+
+    /// Of these rows only those that are to be kept, with the numbers and sort times of all.
+    pub(crate) fn of_kept(buffer: RowBuffer, keep: &[bool]) -> Self {
+        let mut loaded = Self::new(buffer);
+        loaded.order.retain(|(row, ..)| keep.get(*row as usize) == Some(&true));
+        loaded.read = loaded.order.len();
+        loaded
+    }
+
+    /// Leaves only the rows that `keep` says, and notes where the text of each ends.
+    pub(crate) fn set_lines(
+        &mut self,
+        text: Vec<u8>,
+        ends: Vec<usize>,
+        keep: &[bool],
+        parts: bool,
+    ) {
+        let mut keep = keep.iter();
+        self.order.retain(|_| keep.next() == Some(&true));
+        if !parts {
+            self.buffer.payload = Vec::new();
+        }
+        self.lines = Some(Lines { text, ends, parts });
+    }
+
+    /// The text of the rows `from..to`, one after the other; `None` when the first one is a part of
+    /// a larger record, or nothing was made of the rows.
+    pub(crate) fn lines(&self, from: usize, to: usize) -> Option<&[u8]> {
+        if self.is_part(from) {
+            return None;
+        }
+        let lines = self.lines.as_ref()?;
+        let end = |row: usize| lines.ends.get(row).copied();
+        let start = from.checked_sub(1).and_then(end).unwrap_or(0);
+        lines.text.get(start..end(to.checked_sub(1)?)?)
+    }
+
+    /// Whether the row is a part of a larger record, as far as lines need to know.
+    pub(crate) fn is_part(&self, i: usize) -> bool {
+        let kind = self.order.get(i).and_then(|row| self.buffer.kind.get(row.0 as usize));
+        self.lines.as_ref().is_none_or(|lines| lines.parts) && kind == Some(&Kind::Fragment)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -5,9 +5,10 @@
 //! bounded by the blocks that overlap in time, not by how many there are.
 
 use super::loaded::Loaded;
+use super::prepare::Read;
 use super::store::Archive;
-use relay_fmt::archive::{BlockEntry, Error, read_block, read_body};
-use relay_fmt::block::{BlockKind, RowBuffer, columns};
+use relay_fmt::archive::BlockEntry;
+use relay_fmt::block::RowBuffer;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::fmt::Write as _;
@@ -19,6 +20,8 @@ pub(crate) enum From<'a> {
     Block(&'a Archive, &'a BlockEntry),
     /// Rows in memory.
     Rows(Box<RowBuffer>),
+    /// Others read it, in the order in which pieces are opened.
+    Ahead,
 }
 
 /// A piece, not opened yet.
@@ -49,9 +52,12 @@ struct Open {
     left: usize,
 }
 
+/// How pieces become rows.
+pub(crate) type Opener<'a> = Box<dyn FnMut(Piece<'a>) -> Read + 'a>;
+
 /// Merges pieces.
-#[derive(Debug)]
 pub(crate) struct Merge<'a> {
+    opener: Opener<'a>,
     reverse: bool,
     /// The next one to be opened is the last.
     pending: Vec<Piece<'a>>,
@@ -60,57 +66,67 @@ pub(crate) struct Merge<'a> {
     heap: BinaryHeap<Head>,
     /// A slot whose last row was given.
     spent: Option<usize>,
-    /// What every message that is meant contains: blocks without it are not put together.
-    needles: Vec<Vec<u8>>,
     /// Blocks that could not be read.
     pub(crate) problems: Vec<String>,
 }
 
+impl Piece<'_> {
+    /// Its place among others, where others read it.
+    pub(crate) const fn ahead<'a>(&self) -> Piece<'a> {
+        let (min_ns, max_ns, number) = (self.min_ns, self.max_ns, self.number);
+        Piece { from: From::Ahead, min_ns, max_ns, number }
+    }
+}
+
 impl<'a> Merge<'a> {
-    pub(crate) fn new(mut pieces: Vec<Piece<'a>>, reverse: bool) -> Self {
-        pieces.sort_by_key(|piece| first_key(piece, reverse));
+    pub(crate) fn new(mut pieces: Vec<Piece<'a>>, reverse: bool, opener: Opener<'a>) -> Self {
+        sort(&mut pieces, reverse);
         Self {
+            opener,
             reverse,
             pending: pieces,
             open: Vec::new(),
             free: Vec::new(),
             heap: BinaryHeap::new(),
             spent: None,
-            needles: Vec::new(),
             problems: Vec::new(),
         }
     }
 
-    /// Leaves blocks out in which no message contains all of these.
-    pub(crate) fn looking_for(mut self, needles: Vec<&[u8]>) -> Self {
-        self.needles = needles.into_iter().map(<[u8]>::to_vec).collect();
-        self
-    }
-
-    /// Reads the rows of a block; `None` when none of them can be meant.
-    fn rows(&self, archive: &Archive, block: &BlockEntry) -> Result<Option<RowBuffer>, Error> {
-        if !self.needles.is_empty() && block.header.kind == BlockKind::Columns as u8 {
-            let body = read_body(&archive.bytes, block)?;
-            // A body that cannot be searched is read, and then said to be damaged.
-            let may = |needle: &Vec<u8>| columns::may_say(&body, needle).unwrap_or(true);
-            if !self.needles.iter().all(may) {
-                return Ok(None);
-            }
-        }
-        read_block(&archive.bytes, block).map(Some)
-    }
-
     /// Moves to the next row: the rows that it is among, and which of them it is.
     pub(crate) fn next(&mut self) -> Option<(&Loaded, usize)> {
+        self.advance(false).map(|(loaded, from, _)| (loaded, from))
+    }
+
+    /// Moves to the next rows that lie one after the other in a piece and have nothing between them:
+    /// the rows that they are among, the first, and one past the last.
+    ///
+    /// Parts of larger records come alone, and backwards all do.
+    pub(crate) fn next_run(&mut self) -> Option<(&Loaded, usize, usize)> {
+        self.advance(true)
+    }
+
+    fn advance(&mut self, run: bool) -> Option<(&Loaded, usize, usize)> {
         if let Some(spent) = self.spent.take() {
             self.open.get_mut(spent)?.take();
             self.free.push(spent);
         }
         self.open_due();
+        let (bound, run) = (self.second(), run && !self.reverse);
         let mut top = self.heap.peek_mut()?;
         let open = self.open.get_mut(top.slot)?.as_mut()?;
-        let row = open.row(self.reverse);
+        let from = open.row(self.reverse);
+        let mut to = from + 1;
         open.left = open.left.saturating_sub(1);
+        if run && !open.loaded.is_part(from) {
+            while open.left > 0
+                && !open.loaded.is_part(to)
+                && bound.is_none_or(|bound| open.key(false) > bound)
+            {
+                to += 1;
+                open.left -= 1;
+            }
+        }
         let slot = top.slot;
         if open.left == 0 {
             PeekMut::pop(top);
@@ -120,7 +136,14 @@ impl<'a> Merge<'a> {
             drop(top);
         }
         let open = self.open.get(slot)?.as_ref()?;
-        Some((&open.loaded, row))
+        Some((&open.loaded, from, to))
+    }
+
+    /// The key of what comes after the piece whose row is next.
+    fn second(&self) -> Option<Key> {
+        let open = self.heap.as_slice().iter().skip(1).take(2).map(|head| head.key);
+        let pending = self.pending.last().map(|piece| first_key(piece, self.reverse));
+        open.chain(pending).max()
     }
 
     /// Opens what can have a row before all that is open.
@@ -137,23 +160,20 @@ impl<'a> Merge<'a> {
     }
 
     fn open(&mut self, piece: Piece<'a>) {
-        let rows = match piece.from {
-            From::Rows(rows) => *rows,
-            From::Block(archive, block) => match self.rows(archive, block) {
-                Ok(Some(rows)) => rows,
-                Ok(None) => return,
-                Err(error) => {
-                    self.problems.push(unreadable(&archive.name.file, block, &error));
-                    return;
-                }
-            },
+        let number = piece.number;
+        let loaded = match (self.opener)(piece) {
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => return,
+            Err(problem) => {
+                self.problems.push(problem);
+                return;
+            }
         };
-        let loaded = Loaded::new(rows);
         let left = loaded.len();
         if left == 0 {
             return;
         }
-        let open = Open { loaded, number: piece.number, left };
+        let open = Open { loaded, number, left };
         let key = open.key(self.reverse);
         let slot = self.free.pop().unwrap_or(self.open.len());
         match self.open.get_mut(slot) {
@@ -181,6 +201,11 @@ impl Open {
 
 fn key(order_ns: i64, number: u64, reverse: bool) -> Key {
     if reverse { (order_ns, number) } else { (!order_ns, !number) }
+}
+
+/// Sorts pieces so that the one which is needed first is the last.
+pub(crate) fn sort(pieces: &mut [Piece<'_>], reverse: bool) {
+    pieces.sort_by_key(|piece| first_key(piece, reverse));
 }
 
 fn first_key(piece: &Piece<'_>, reverse: bool) -> Key {

@@ -7,6 +7,7 @@
 //!    (files, store)                                   audit: what there should be, and is not
 //! ```
 
+mod ahead;
 mod audit;
 mod context;
 mod covered;
@@ -16,14 +17,19 @@ mod joiner;
 mod live;
 mod loaded;
 mod merge;
+mod plan;
+mod prepare;
 mod ranges;
 mod rows;
 mod snapshot;
 mod split;
 mod store;
+mod work;
 
 pub use audit::{Audit, ChannelAudit, Missing, Verdict};
 pub use files::{ArchiveFd, ArchiveName};
 pub use follow::Follow;
+pub use plan::Plan;
 pub use snapshot::{Sink, Snapshot};
 pub use store::{Archive, Archives, Channels, Depth, Store};
+pub use work::{Count, Work};

@@ -3,18 +3,22 @@
 //! Live channels are copied out first, then the archives are opened: what the collector moves
 //! meanwhile is seen in both, and what both hold is taken from the archive.
 
+use super::ahead::{self, Ahead};
 use super::context;
 use super::covered::Covered;
 use super::joiner::Joiner;
 use super::live::{SubBytes, Tail};
 use super::loaded::Loaded;
 use super::merge::{From, Merge, Piece};
+use super::plan::{self, Plan};
+use super::prepare;
 use super::split::split;
 use super::store::{Archive, Archives, Channels, Depth, Store};
-use crate::query::{BlockFacts, Filter};
+use super::work::Work;
+use crate::query::Filter;
 use crate::render::Event;
 use relay_fmt::archive::BlockEntry;
-use relay_fmt::block::{NO_LEVEL, RowBuffer};
+use relay_fmt::block::RowBuffer;
 use relay_fmt::record::Kind;
 use relay_fmt::rows::ChannelId;
 use std::collections::HashSet;
@@ -23,12 +27,6 @@ use std::ops::ControlFlow;
 
 /// What [`Snapshot::events`] gives events to; it ends the walk with [`ControlFlow::Break`].
 pub type Sink<'s> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 's;
-
-/// A clock that was set back may have been wrong by so much: rows that happened before `--until`
-/// may sort so far behind it.
-const SET_BACK_NS: i64 = 86_400_000_000_000;
-/// Parts of one record may have times that differ by so much.
-const PARTS_NS: i64 = 1_000_000;
 
 /// What a store held at one moment.
 #[derive(Debug)]
@@ -44,7 +42,12 @@ pub struct Snapshot {
     pub problems: Vec<String>,
     /// What else is to be said, a sentence each.
     pub notes: Vec<String>,
+    /// Which blocks were read so far.
+    pub plan: Plan,
 }
+
+/// No more threads than this read blocks: each has some of them in memory.
+const THREADS: usize = 4;
 
 /// Live channels as they were grabbed.
 #[derive(Debug)]
@@ -91,6 +94,7 @@ impl Snapshot {
             alive: HashSet::new(),
             problems,
             notes,
+            plan: Plan::default(),
         };
         let tails = grabbed.into_iter().map(|g| snapshot.add(&covered, g));
         let tails = tails.collect();
@@ -136,13 +140,102 @@ impl Snapshot {
     /// Damaged blocks are added to [`Snapshot::problems`].
     pub fn events(&mut self, filter: &mut Filter, reverse: bool, sink: &mut Sink<'_>) {
         let live = std::mem::take(&mut self.live);
-        let pieces = pieces(&self.archives, live, filter);
-        let mut merge = Merge::new(pieces, reverse).looking_for(filter.needles());
+        let pieces = pieces(&self.archives, live, filter, &mut self.plan);
+        let (wanted, plan) = (filter.clone(), &mut self.plan);
+        let opener = Box::new(move |piece| plan.count(prepare::read(piece, &wanted)));
+        let mut merge = Merge::new(pieces, reverse, opener);
         self.joiner = Joiner::new(reverse);
         let (alive, notes, joiner) = (&self.alive, &mut self.notes, &mut self.joiner);
         drain(&mut merge, joiner, filter, alive, notes, sink);
         let problems = std::mem::take(&mut merge.problems);
+        drop(merge);
         self.problems.extend(problems);
+    }
+
+    /// Gives all events that `filter` means to the works, one for each thread, which are made by
+    /// `make`, and what they write to `out`, in time order or backwards. Returns the works.
+    ///
+    /// Damaged blocks are added to [`Snapshot::problems`].
+    pub fn work<W: Work>(
+        &mut self,
+        filter: &Filter,
+        reverse: bool,
+        make: &dyn Fn() -> W,
+        out: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Vec<W> {
+        let live = std::mem::take(&mut self.live);
+        let mut pieces = pieces(&self.archives, live, filter, &mut self.plan);
+        super::merge::sort(&mut pieces, reverse);
+        let ahead = pieces.iter().map(Piece::ahead).collect();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+        let threads = threads.min(pieces.len());
+        let mut works: Vec<W> = (0..=threads).map(|_| make()).collect();
+        let Some((own, others)) = works.split_first_mut() else { return works };
+        let pool = Ahead::new(pieces, threads);
+        let (alive, notes, plan) = (&self.alive, &mut self.notes, &mut self.plan);
+        let problems = std::thread::scope(|scope| {
+            for work in others {
+                let (pool, filter) = (&pool, filter.clone());
+                scope.spawn(move || pool.run(filter, work));
+            }
+            let _stop = ahead::Stop(&pool);
+            let opener = Box::new(|_| plan.count(pool.take()));
+            let mut merge = Merge::new(ahead, reverse, opener);
+            let mut filter = filter.clone();
+            let mut sink = WorkSink { work: own, text: Vec::new(), out };
+            drain_lines(
+                &mut merge,
+                &mut Joiner::new(reverse),
+                &mut filter,
+                alive,
+                notes,
+                &mut sink,
+            );
+            std::mem::take(&mut merge.problems)
+        });
+        self.problems.extend(problems);
+        works
+    }
+}
+
+/// Gives single events to a work, and what it writes to `out`.
+struct WorkSink<'s, W> {
+    work: &'s mut W,
+    text: Vec<u8>,
+    out: &'s mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+}
+
+impl<W: Work> WorkSink<'_, W> {
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        self.text.clear();
+        if self.work.event(event, &mut self.text) {
+            return (self.out)(&self.text);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn drain_lines<W: Work>(
+    merge: &mut Merge<'_>,
+    joiner: &mut Joiner,
+    filter: &mut Filter,
+    alive: &HashSet<ChannelId>,
+    notes: &mut Vec<String>,
+    sink: &mut WorkSink<'_, W>,
+) {
+    while let Some((loaded, from, to)) = merge.next_run() {
+        let flow = match loaded.lines(from, to) {
+            Some(lines) => (sink.out)(lines),
+            None => pass(loaded, from, joiner, filter, notes, &mut |event| sink.event(event)),
+        };
+        if flow.is_break() {
+            return;
+        }
+    }
+    for row in joiner.finish(alive) {
+        if incomplete(row, filter, notes, &mut |event| sink.event(event)).is_break() {
+            return;
+        }
     }
 }
 
@@ -231,25 +324,23 @@ pub(crate) fn incomplete(
 }
 
 /// What can hold what `filter` means.
-fn pieces<'a>(archives: &'a [Archive], live: Vec<RowBuffer>, filter: &Filter) -> Vec<Piece<'a>> {
-    let mut pieces = Vec::new();
-    let mut number = 0;
-    for archive in archives {
-        for block in archive.blocks() {
-            number += 1;
-            if may_match(block, filter) {
-                pieces.push(Piece {
-                    from: From::Block(archive, block),
-                    min_ns: block.header.facts.min_order_ns,
-                    max_ns: block.header.facts.max_order_ns,
-                    number,
-                });
-            }
-        }
-    }
+pub(crate) fn pieces<'a>(
+    archives: &'a [Archive],
+    live: Vec<RowBuffer>,
+    filter: &Filter,
+    plan: &mut Plan,
+) -> Vec<Piece<'a>> {
+    let piece = |(number, archive, block): (u64, &'a Archive, &'a BlockEntry)| {
+        let facts = &block.header.facts;
+        let (min_ns, max_ns) = (facts.min_order_ns, facts.max_order_ns);
+        Piece { from: From::Block(archive, block), min_ns, max_ns, number }
+    };
+    let admitted = plan::admitted(archives, filter, plan);
+    let mut pieces: Vec<_> = admitted.into_iter().map(piece).collect();
     for rows in live {
-        number += 1;
-        pieces.extend(of_rows(rows, number));
+        plan.live += 1;
+        // Behind all blocks.
+        pieces.extend(of_rows(rows, plan.blocks + plan.live));
     }
     pieces
 }
@@ -261,24 +352,6 @@ pub(crate) fn of_rows<'a>(rows: RowBuffer, number: u64) -> Option<Piece<'a>> {
     let (min_ns, max_ns) = times.fold((first, first), |(a, b), t| (a.min(t), b.max(t)));
     let from = From::Rows(Box::new(rows));
     Some(Piece { from, min_ns, max_ns, number })
-}
-
-/// Whether a block may hold a row that is meant; `false` is certain.
-fn may_match(block: &BlockEntry, filter: &Filter) -> bool {
-    let facts = &block.header.facts;
-    let mut sources = facts.sources.iter();
-    if facts.rows == 0 || !sources.any(|s| filter.may_match_source(&s.channel, s.pid)) {
-        return false;
-    }
-    // A part of a record that brings its callsite has no level in the facts, but in its bytes.
-    let hidden = facts.level_mask & NO_LEVEL != 0;
-    let targets: Vec<&str> = facts.targets.iter().map(|t| t.name.as_str()).collect();
-    filter.may_match_block(&BlockFacts {
-        level_mask: if hidden { u8::MAX } else { facts.level_mask },
-        min_ns: facts.min_order_ns.saturating_sub(SET_BACK_NS),
-        max_ns: facts.max_order_ns.saturating_add(PARTS_NS),
-        targets: (!hidden).then_some(&targets[..]),
-    })
 }
 
 fn damages(archives: &[Archive], unreadable: &[(super::ArchiveName, String)]) -> Vec<String> {

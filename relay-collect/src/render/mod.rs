@@ -16,6 +16,7 @@
 //! ```
 
 mod clock;
+mod contents;
 mod escape;
 mod event;
 #[cfg(test)]
@@ -24,14 +25,13 @@ pub(crate) mod fixture;
 mod forging;
 mod json;
 mod logfmt;
-#[cfg(test)]
-mod rate;
 mod sites;
 #[cfg(test)]
 mod tests;
 mod text;
 pub(crate) mod value;
 
+pub use contents::Contents;
 pub use escape::unescape;
 pub use event::{Event, MAX_SPANS, SpanView, View, is_span, kind_name};
 

@@ -104,7 +104,7 @@ impl FilterBuilder {
             }
             bytes = folded;
         }
-        if ones(&bytes) * 2 > bytes.len() * 8 || bytes.len() > most {
+        if ones(&bytes) * 4 > bytes.len() * 24 || bytes.len() > most {
             return Filter::default();
         }
         Filter { kind: Filter::THREES, bytes }

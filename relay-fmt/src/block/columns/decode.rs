@@ -16,7 +16,7 @@ const MAX_OPS: usize = 1 << 22;
 /// A class as the body describes it.
 pub(super) struct Class<'a> {
     pub(super) kind: Kind,
-    callsite: u32,
+    pub(super) callsite: u32,
     pub(super) program: &'a [u8],
     pub(super) ops: Vec<Op>,
     pub(super) columns: Vec<u32>,
@@ -61,7 +61,7 @@ pub fn decode(body: &[u8]) -> Result<RowBuffer> {
     if !text.is_empty() {
         return Err(Error::new("a block has something left over"));
     }
-    put_together(&classes, &sequence, &mut columns, &texts, &mut rows)?;
+    put_together(&classes, &sequence, &mut columns, &texts, None, &mut rows)?;
     Ok(rows)
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Layout<'a> {
     /// For each column, what its values are and how many there are.
     pub(super) shapes: Vec<(Of, usize)>,
     /// For each row, its class.
-    sequence: Vec<u64>,
+    pub(super) sequence: Vec<u64>,
     /// Where the columns' strings begin in the text frame.
     pub(super) text_at: usize,
 }
@@ -183,20 +183,29 @@ pub(super) fn get_columns(
     Ok(columns)
 }
 
-/// Follows the programs of the rows' classes.
-fn put_together(
+/// Follows the programs of the rows' classes; of rows that are not to be kept the payload is empty.
+pub(super) fn put_together(
     classes: &[Class<'_>],
     sequence: &[u64],
     columns: &mut [Column],
     texts: &[u8],
+    keep: Option<&[bool]>,
     rows: &mut RowBuffer,
 ) -> Result<()> {
-    for class in sequence {
+    for (row, class) in sequence.iter().enumerate() {
         let class = usize::try_from(*class).ok().and_then(|c| classes.get(c));
         let class = class.ok_or(Error::new("a row is of a class that is none"))?;
         rows.kind.push(class.kind);
         rows.callsite.push(class.callsite);
-        put_row(class, columns, texts, &mut rows.payload)?;
+        if keep.is_none_or(|keep| keep.get(row) == Some(&true)) {
+            put_row(class, columns, texts, &mut rows.payload)?;
+        } else {
+            for column in &class.columns {
+                if let Some(column) = columns.get_mut(*column as usize) {
+                    column.next += 1;
+                }
+            }
+        }
         if rows.payload.len() > MAX_PAYLOAD {
             return Err(Error::new("a block holds too much"));
         }

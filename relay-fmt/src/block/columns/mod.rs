@@ -29,6 +29,7 @@ mod program;
 mod recent;
 mod scan;
 mod search;
+mod select;
 mod shape;
 mod split;
 mod stamp;
@@ -41,7 +42,8 @@ mod words;
 
 pub use decode::decode;
 pub use encode::{Encoder, Precision, Summary, encode};
-pub use search::{contains, may_say};
+pub use search::contains;
+pub use select::{Selected, Wanted, select};
 
 /// The most rows of a block.
 pub const MAX_ROWS: usize = 1 << 22;

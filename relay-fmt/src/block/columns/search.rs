@@ -12,9 +12,6 @@ use super::strings::{self, Text};
 use super::template::Slot;
 use crate::block::RowBuffer;
 use crate::bytes::{Cursor, Error, Result};
-use crate::callsite::{Callsite, Facade};
-use crate::record::Kind;
-use crate::value::Type;
 use memchr::memmem;
 use std::collections::HashMap;
 
@@ -24,8 +21,6 @@ const MAX_NEEDLE: usize = 256;
 const MAX_STEPS: usize = 4 << 20;
 
 /// Whether the block may contain the needle: `false` says that it does not.
-///
-/// See [`may_say`] for messages of whatever kind.
 ///
 /// Looks in formatted text (messages that came as text, raw channels) and in string values. It does
 /// not look across two values of a record that was not text, nor in what callsites say.
@@ -62,69 +57,46 @@ pub fn contains(body: &[u8], needle: &[u8]) -> Result<bool> {
     Ok(patterns.iter().any(|pattern| search.may_match(pattern)))
 }
 
-/// Whether a message in the block may contain the needle: `false` says that none does.
-///
-/// Messages that came as text, and constant ones, are looked into. Where a message is put together from
-/// typed values, or is a part of one, the answer is that it may.
-///
-/// # Errors
-/// When the body is damaged.
-pub fn may_say(body: &[u8], needle: &[u8]) -> Result<bool> {
-    let meta = Packed::split(body)?.unpack(Frame::Meta)?;
-    let mut input = Cursor::new(&meta);
-    let mut rows = RowBuffer::default();
-    super::tables::get_meta(&mut input, &mut rows)?;
-    let layout = decode::Layout::get(&mut input)?;
-    if layout.classes.iter().any(|class| class.kind == Kind::Fragment) {
-        return Ok(true);
-    }
-    if rows.callsites.iter().any(|callsite| callsite_may_say(callsite, needle)) {
-        return Ok(true);
-    }
-    contains(body, needle)
-}
-
-/// Whether a message of this callsite may contain the needle, where that is not a matter of texts.
-fn callsite_may_say(callsite: &Callsite, needle: &[u8]) -> bool {
-    let template = callsite.template.as_bytes();
-    if template == b"{0}" && callsite.facade == Facade::Log {
-        return false;
-    }
-    if !callsite.template.contains(['{', '}']) {
-        return memmem::find(template, needle).is_some();
-    }
-    let is_number = |of: Type| (Type::I8..=Type::F64).contains(&of);
-    if !callsite.fields.iter().all(|field| is_number(field.of)) {
-        return true;
-    }
-    // Numbers bring no two letters in a row but these, so any others stand in the template.
-    let mut words = needle.split(|byte| !byte.is_ascii_alphabetic());
-    words.all(|word| {
-        let of_numbers = [&b"inf"[..], b"NaN"].iter().any(|n| memmem::find(n, word).is_some());
-        word.len() < 2 || of_numbers || memmem::find(template, word).is_some()
-    })
-}
-
 /// Stands for a column where all texts are meant.
 const ANYWHERE: u32 = u32::MAX;
 
 /// A part of a text.
 #[derive(Debug, Clone, Copy)]
-enum Piece<'a> {
+pub(super) enum Piece<'a> {
     Constant(&'a [u8]),
     /// A value, and its column.
     Value(Slot, u32),
+    /// A value that is not looked at: any text of these characters.
+    Any(Chars),
+}
+
+/// Which characters a typed value is shown with.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Chars {
+    Integer,
+    Float,
+    Bool,
+}
+
+impl Chars {
+    fn has(self, byte: u8) -> bool {
+        match self {
+            Self::Integer => byte.is_ascii_digit() || byte == b'-',
+            Self::Float => byte.is_ascii_digit() || b"-.infNa".contains(&byte),
+            Self::Bool => b"truefalse".contains(&byte),
+        }
+    }
 }
 
 /// What the texts of a class look like.
 #[derive(Debug, Default)]
-struct Pattern<'a> {
-    pieces: Vec<Piece<'a>>,
+pub(super) struct Pattern<'a> {
+    pub(super) pieces: Vec<Piece<'a>>,
 }
 
 impl<'a> Pattern<'a> {
     /// Appends the text of a class as one pattern and each string value as another.
-    fn of_class(class: &'a decode::Class<'_>, patterns: &mut Vec<Self>) {
+    pub(super) fn of_class(class: &'a decode::Class<'_>, patterns: &mut Vec<Self>) {
         let mut text = Self::default();
         let mut columns = class.columns.iter();
         let bare = !class.ops.contains(&Op::Open);
@@ -166,7 +138,7 @@ struct Part {
     ends: bool,
 }
 
-struct Search<'a> {
+pub(super) struct Search<'a> {
     needle: &'a [u8],
     texts: Option<&'a [u8]>,
     columns: Option<&'a [Column]>,
@@ -175,12 +147,16 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(needle: &'a [u8], texts: Option<&'a [u8]>, columns: Option<&'a [Column]>) -> Self {
+    pub(super) fn new(
+        needle: &'a [u8],
+        texts: Option<&'a [u8]>,
+        columns: Option<&'a [Column]>,
+    ) -> Self {
         Self { needle, texts, columns, known: HashMap::new(), steps: 0 }
     }
 
     /// Whether some text of this pattern may contain the needle.
-    fn may_match(&mut self, pattern: &Pattern<'_>) -> bool {
+    pub(super) fn may_match(&mut self, pattern: &Pattern<'_>) -> bool {
         let len = self.needle.len();
         // Which needle positions the text up to here may have come to.
         let mut reached = vec![false; len + 1];
@@ -193,6 +169,7 @@ impl<'a> Search<'a> {
             let done = match piece {
                 Piece::Constant(constant) => self.constant(constant, &reached, &mut next),
                 Piece::Value(slot, column) => self.value(*slot, *column, &reached, &mut next),
+                Piece::Any(chars) => self.any(*chars, &reached, &mut next),
             };
             if done {
                 return true;
@@ -224,6 +201,21 @@ impl<'a> Search<'a> {
             if rest.starts_with(constant) {
                 mark(at + constant.len(), next);
             }
+        }
+        false
+    }
+
+    /// A value that may begin and end anywhere in the needle as far as its characters allow.
+    fn any(&self, chars: Chars, reached: &[bool], next: &mut [bool]) -> bool {
+        let mut inside = true;
+        let ends = self.needle.iter().map(|byte| chars.has(*byte)).chain([false]);
+        for (at, (has, next)) in ends.zip(next).enumerate() {
+            inside |= reached.get(at) == Some(&true);
+            *next |= inside && at > 0 || reached.get(at) == Some(&true);
+            if at == self.needle.len() {
+                return inside;
+            }
+            inside &= has;
         }
         false
     }

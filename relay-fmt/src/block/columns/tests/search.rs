@@ -1,9 +1,12 @@
 //! What is in a block is never denied, and what is not there mostly is.
 
-use super::super::{contains, encode, may_say};
-use super::rows::{any_line, any_rows, lines_as_rows};
+use super::super::{Wanted, contains, encode, select};
+use super::rows::{any_line, any_rows, lines_as_rows, message_callsite, put_payload};
+use crate::block::RowBuffer;
+use crate::callsite::{Callsite, Field};
 use crate::message::write_message;
 use crate::record::Kind;
+use crate::value::{Layout, Type};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -21,28 +24,6 @@ proptest! {
         let from = from % (line.len() + 1);
         let to = from + to % (line.len() - from + 1);
         prop_assert!(contains(&body, &line[from..to]).unwrap());
-        prop_assert!(may_say(&body, &line[from..to]).unwrap());
-    }
-
-    #[test]
-    fn no_message_is_ever_denied(rows in any_rows(), row: usize, from: usize, to: usize) {
-        let mut body = Vec::new();
-        encode(&rows, 1, &mut body).unwrap();
-        prop_assume!(!rows.is_empty());
-        // Not through `RowBuffer::rows`: these rows belong to any runs.
-        let (row, mut message) = (row % rows.len(), Vec::new());
-        let at = rows.callsite[row].checked_sub(1);
-        let callsite = at.and_then(|at| rows.callsites.get(at as usize));
-        match (rows.kind[row], callsite) {
-            (Kind::Event | Kind::SpanEvent, Some(callsite)) => {
-                let _ = write_message(callsite, rows.payload_of(row), &mut message);
-            }
-            (Kind::Raw, _) => message.extend_from_slice(rows.payload_of(row)),
-            _ => {}
-        }
-        let from = from % (message.len() + 1);
-        let to = from + to % (message.len() - from + 1);
-        prop_assert!(may_say(&body, &message[from..to]).unwrap());
     }
 }
 
@@ -69,4 +50,123 @@ fn what_is_not_there_is_denied() {
     {
         assert!(!contains(&body, absent.as_bytes()).unwrap(), "{absent} is not there");
     }
+}
+
+/// What a row is shown as; raw bytes are shown as they are.
+fn message(rows: &RowBuffer, row: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    let site = (rows.callsite[row] as usize).checked_sub(1).and_then(|c| rows.callsites.get(c));
+    match (rows.kind[row], site) {
+        (Kind::Raw, _) => out.extend_from_slice(rows.payload_of(row)),
+        // What does not parse is shown as far as it does.
+        (_, Some(site)) => drop(write_message(site, rows.payload_of(row), &mut out)),
+        _ => {}
+    }
+    out
+}
+
+/// Asks for a part of a row's message, and checks every row that holds it.
+fn check_select(rows: &RowBuffer, row: usize, from: usize, to: usize) {
+    let mut body = Vec::new();
+    encode(rows, 1, &mut body).unwrap();
+    let text = message(rows, row);
+    let from = from % (text.len() + 1);
+    let needle = &text[from..from + to % (text.len() - from + 1)];
+    let (class, time) = (|_: Kind, _: Option<&Callsite>| true, |_: i64| true);
+    let wanted = Wanted { needles: &[needle], class: &class, time: &time };
+    let found = select(&body, &wanted).unwrap();
+    for row in 0..rows.len() {
+        let is_span =
+            (Kind::SpanNew as u8..=Kind::SpanFollows as u8).contains(&(rows.kind[row] as u8));
+        if is_span || memchr::memmem::find(&message(rows, row), needle).is_none() {
+            continue;
+        }
+        let found = found.as_ref().unwrap_or_else(|| panic!("{needle:?} is in row {row}"));
+        assert!(found.keep[row], "{needle:?} is in row {row}");
+        assert_eq!(found.rows.payload_of(row), rows.payload_of(row));
+        assert_eq!(found.rows.time_ns[row], rows.time_ns[row]);
+    }
+}
+
+const TEMPLATES: [&str; 6] = [
+    "took {0} ms, {{n}} is {1}",
+    "{1}{0}",
+    "{0}",
+    "{0:>8} of {1}",
+    "id={1}, {0}% }} done",
+    "nothing",
+];
+
+prop_compose! {
+    /// Rows of typed values, as macros write them.
+    fn typed_rows()(
+        sites in vec((0usize..TEMPLATES.len(), vec(0u8..20, 2)), 1..4),
+        rows in vec((any::<prop::sample::Index>(), vec(any::<u8>(), 0..40)), 1..40),
+    ) -> RowBuffer {
+        let mut buffer = RowBuffer::default();
+        for (template, types) in sites {
+            let mut site = (*message_callsite()).clone();
+            site.layout = Layout::Packed;
+            site.template = TEMPLATES[template].into();
+            let field = |of: u8| Field {
+                name: "f".into(), of: Type::from_u8(of).unwrap(), argument_only: true,
+            };
+            site.fields = types.into_iter().map(field).collect();
+            buffer.callsites.push(site.into());
+        }
+        for (site, seed) in rows {
+            let n = site.index(buffer.callsites.len());
+            let payload = put_payload(Kind::Event, Some(&buffer.callsites[n]), seed, b"");
+            let time = buffer.len() as i64;
+            buffer.push(0, Kind::Event, n as u32 + 1, 0, time, &payload);
+        }
+        buffer
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn selecting_never_leaves_out_a_hit(
+        rows in any_rows(), row: prop::sample::Index, from: usize, to: usize,
+    ) {
+        if !rows.is_empty() {
+            check_select(&rows, row.index(rows.len()), from, to);
+        }
+    }
+
+    #[test]
+    fn typed_values_are_never_left_out(
+        rows in typed_rows(), row: prop::sample::Index, from: usize, to: usize,
+    ) {
+        check_select(&rows, row.index(rows.len()), from, to);
+    }
+
+    #[test]
+    fn lines_are_never_left_out(
+        lines in vec(any_line(), 1..30), row: prop::sample::Index, from: usize, to: usize,
+    ) {
+        let rows = lines_as_rows(&lines);
+        check_select(&rows, row.index(rows.len()), from, to);
+    }
+}
+
+#[test]
+fn only_the_wanted_rows_are_put_together() {
+    let lines: Vec<Vec<u8>> = (0..300).map(|n| format!("user {n} left").into_bytes()).collect();
+    let mut rows = lines_as_rows(&lines);
+    let line = b"\0\x11\x0a\0\0\0disk full!";
+    rows.push(0, Kind::Event, 1, 0, 7, line);
+    let mut body = Vec::new();
+    encode(&rows, 1, &mut body).unwrap();
+    let (class, time) = (|_: Kind, _: Option<&Callsite>| true, |time: i64| time < 1_000);
+    let ask = |needle: &[u8]| {
+        select(&body, &Wanted { needles: &[needle], class: &class, time: &time }).unwrap()
+    };
+    let found = ask(b"disk").unwrap();
+    assert_eq!(found.keep.iter().filter(|keep| **keep).count(), 1);
+    assert_eq!(found.rows.payload, line);
+    assert_eq!(ask(b"disc"), None);
+    assert_eq!(ask(b"left").map(|found| found.keep[0]), Some(true));
 }

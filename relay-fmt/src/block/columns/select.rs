@@ -1,0 +1,266 @@
+//! Decoding only the rows that a search wants.
+//!
+//! What a row is shown as is its message: the formatted text of its payload, or its callsite's
+//! template with the values in the holes. For each class of rows the text is known as a
+//! [`Pattern`]; a class whose pattern cannot hold a needle is not put together, and a block without
+//! any other is not decoded at all. A class whose text is not known in this way always stays.
+
+use super::decode::{self, Class, Layout};
+use super::frames::{Frame, Packed};
+use super::program::{BARE_TEXT, Op};
+use super::search::{Chars, Pattern, Piece, Search};
+use super::strings::{self, Text};
+use super::tables;
+use super::template::Slot;
+use crate::block::RowBuffer;
+use crate::bytes::{Cursor, Error, Result};
+use crate::callsite::Callsite;
+use crate::record::Kind;
+use crate::value::{self, Type};
+use std::sync::Arc;
+
+/// What a search looks for. Every part of it lets pass what it cannot judge.
+pub struct Wanted<'a> {
+    /// Texts that the message must contain, all of them.
+    pub needles: &'a [&'a [u8]],
+    /// Whether rows of this kind and callsite may be meant.
+    pub class: &'a dyn Fn(Kind, Option<&Callsite>) -> bool,
+    /// Whether rows of this time may be meant.
+    pub time: &'a dyn Fn(i64) -> bool,
+}
+
+impl std::fmt::Debug for Wanted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wanted").field("needles", &self.needles).finish_non_exhaustive()
+    }
+}
+
+/// Rows, and which of them may be meant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selected {
+    /// All rows of the block, because numbers and sort times follow from those before; the
+    /// payloads of those that are not meant are empty.
+    pub rows: RowBuffer,
+    /// For each row, whether it may be meant.
+    pub keep: Vec<bool>,
+}
+
+/// Reads the rows of a block that may be meant; `None` when there are none.
+///
+/// Parts of larger records ([`Kind::Fragment`]) are always kept, whatever is wanted. Rows about
+/// spans are not asked for needles.
+///
+/// # Errors
+/// When the body is damaged.
+pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
+    let packed = Packed::split(body)?;
+    let meta = packed.unpack(Frame::Meta)?;
+    let mut rows = RowBuffer::default();
+    let mut input = Cursor::new(&meta);
+    let extra = tables::get_meta(&mut input, &mut rows)?;
+    let Layout { classes, shapes, sequence, text_at } = Layout::get(&mut input)?;
+    let sites = rows.callsites.clone();
+    let mut choice = Choice::new(&classes, &sites, wanted);
+    if !choice.narrow(wanted.needles, None, None) {
+        return Ok(None);
+    }
+    let texts = packed.unpack(Frame::Text)?;
+    if !choice.narrow(wanted.needles, Some(&texts), None) {
+        return Ok(None);
+    }
+    let apart = Error::new("the frames of a block do not belong together");
+    let mut text = Text::starting_at(&texts, text_at).ok_or(apart)?;
+    let mut columns = {
+        let number = packed.unpack(Frame::Number)?;
+        decode::get_columns(&shapes, &number, &mut text)?
+    };
+    if !text.is_empty() {
+        return Err(Error::new("a block has something left over"));
+    }
+    if !choice.narrow(wanted.needles, Some(&texts), Some(&columns)) {
+        return Ok(None);
+    }
+    let order = packed.unpack(Frame::Order)?;
+    let (mut input, mut text) = (Cursor::new(&order), Text::new(&texts));
+    tables::get_order(&mut input, &texts, &mut text, &extra, &mut rows)?;
+    if sequence.len() != rows.run.len() || text.position() != text_at || !input.is_empty() {
+        return Err(apart);
+    }
+    let keep = choice.rows(&classes, &sequence, &rows.time_ns, wanted);
+    if !keep.contains(&true) {
+        return Ok(None);
+    }
+    decode::put_together(&classes, &sequence, &mut columns, &texts, Some(&keep), &mut rows)?;
+    Ok(Some(Selected { rows, keep }))
+}
+
+/// Which classes may have rows that are meant.
+struct Choice<'a> {
+    classes: Vec<State<'a>>,
+}
+
+enum State<'a> {
+    /// None of its rows is meant.
+    Out,
+    /// Its text is not known.
+    Unknown,
+    /// Its text is one of these.
+    Known(Vec<Pattern<'a>>),
+}
+
+impl<'a> Choice<'a> {
+    fn new(classes: &'a [Class<'_>], sites: &'a [Arc<Callsite>], wanted: &Wanted<'_>) -> Self {
+        let state = |class: &'a Class<'_>| {
+            let number = (class.callsite as usize).checked_sub(1);
+            let site = number.and_then(|n| sites.get(n)).map(|site| &**site);
+            if class.kind == Kind::Fragment {
+                return State::Unknown;
+            }
+            if !(wanted.class)(class.kind, site) {
+                return State::Out;
+            }
+            let known = (!wanted.needles.is_empty()).then(|| patterns(class, site)).flatten();
+            known.map_or(State::Unknown, State::Known)
+        };
+        Self { classes: classes.iter().map(state).collect() }
+    }
+
+    /// Leaves only classes whose text may contain all needles; whether there are any.
+    fn narrow(
+        &mut self,
+        needles: &[&[u8]],
+        texts: Option<&[u8]>,
+        columns: Option<&[decode::Column]>,
+    ) -> bool {
+        for needle in needles {
+            let mut search = Search::new(needle, texts, columns);
+            for state in &mut self.classes {
+                let State::Known(patterns) = state else { continue };
+                if !patterns.iter().any(|pattern| search.may_match(pattern)) {
+                    *state = State::Out;
+                }
+            }
+        }
+        self.classes.iter().any(|state| !matches!(state, State::Out))
+    }
+
+    fn rows(
+        &self,
+        classes: &[Class<'_>],
+        sequence: &[u64],
+        times: &[i64],
+        wanted: &Wanted<'_>,
+    ) -> Vec<bool> {
+        let rows = sequence.iter().zip(times);
+        let keep = rows.map(|(class, time)| {
+            let class = usize::try_from(*class).unwrap_or(usize::MAX);
+            let kept = !matches!(self.classes.get(class), Some(State::Out));
+            let part = classes.get(class).is_some_and(|c| c.kind == Kind::Fragment);
+            kept && (part || (wanted.time)(*time))
+        });
+        keep.collect()
+    }
+}
+
+/// What the messages of a class look like; `None` where that is not known.
+fn patterns<'a>(class: &'a Class<'_>, site: Option<&'a Callsite>) -> Option<Vec<Pattern<'a>>> {
+    if class.kind == Kind::Raw {
+        let text = class.program.first() == Some(&BARE_TEXT) || class.ops == [Op::Rest];
+        return text.then(|| of_class(class));
+    }
+    let site = site.filter(|_| {
+        matches!(class.kind, Kind::Event | Kind::SpanEvent | Kind::InlineEvent)
+            && !class.ops.contains(&Op::Rest)
+    })?;
+    if site.template == "{0}" && first_is_text(class, site) {
+        return Some(of_class(class));
+    }
+    let mut pattern = Pattern::default();
+    typed(class, site, &mut pattern)?;
+    Some(vec![pattern])
+}
+
+fn of_class<'a>(class: &'a Class<'_>) -> Vec<Pattern<'a>> {
+    let mut patterns = Vec::new();
+    Pattern::of_class(class, &mut patterns);
+    patterns
+}
+
+/// Whether the value with index 0 is text in every row of the class.
+fn first_is_text(class: &Class<'_>, site: &Callsite) -> bool {
+    let is_text = |of: Type| matches!(of, Type::Str | Type::Text);
+    let mut ops = class.ops.iter();
+    let begins = |op: Option<&Op>| matches!(op, Some(Op::Str | Op::Open));
+    let literal = |op: Option<&Op>| match op {
+        Some(Op::Literal(reference)) => Some(strings::slice(class.program, *reference)),
+        _ => None,
+    };
+    let tagged = |tag: u8| Type::from_u8(tag).is_some_and(is_text);
+    match site.layout {
+        value::Layout::Packed => match site.fields.first().map(|field| field.of) {
+            Some(Type::Tagged) => {
+                matches!(literal(ops.next()), Some([tag]) if tagged(*tag)) && begins(ops.next())
+            }
+            Some(of) => is_text(of) && begins(ops.next()),
+            None => false,
+        },
+        value::Layout::Sparse => {
+            let first = matches!(literal(ops.next()), Some([0, tag]) if tagged(*tag));
+            let zero = |op: &Op| literal(Some(op)).is_some_and(|bytes| bytes.contains(&0));
+            // A field that comes twice counts the second time, and may be something else there.
+            let text = class.ops.iter().position(|op| *op == Op::Close).unwrap_or(1);
+            first && begins(ops.next()) && !class.ops.iter().skip(text).any(zero)
+        }
+    }
+}
+
+/// The template of a callsite whose values are one column each.
+fn typed<'a>(class: &'a Class<'_>, site: &'a Callsite, out: &mut Pattern<'a>) -> Option<()> {
+    let packed = site.layout == value::Layout::Packed;
+    if !packed || class.ops.len() != site.fields.len() {
+        return None;
+    }
+    let hole = |index: usize, plain: bool| {
+        let (of, column) = (site.fields.get(index)?.of, *class.columns.get(index)?);
+        let op = class.ops.get(index)?;
+        Some(match (of, op) {
+            (Type::Text, Op::Str) => Piece::Value(Slot::Str, column),
+            (Type::Str, Op::Str) if plain => Piece::Value(Slot::Str, column),
+            (Type::F32 | Type::F64, Op::Float { .. }) if plain => Piece::Any(Chars::Float),
+            (Type::Bool, Op::Integer { .. }) if plain => Piece::Any(Chars::Bool),
+            (of, Op::Integer { .. }) if plain && is_integer(of) => Piece::Any(Chars::Integer),
+            _ => return None,
+        })
+    };
+    // Each value is one column, so that columns go by fields.
+    if class.columns.len() != class.ops.len() {
+        return None;
+    }
+    let template = site.template.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = template.get(at) {
+        let rest = template.get(at..)?;
+        if rest.starts_with(b"{{") || rest.starts_with(b"}}") {
+            out.pieces.push(Piece::Constant(rest.get(..1)?));
+            at += 2;
+        } else if *byte == b'{' {
+            let end = rest.iter().position(|b| *b == b'}')?;
+            let inner = std::str::from_utf8(rest.get(1..end)?).ok()?;
+            let (index, spec) = inner.split_once(':').map_or((inner, ""), |(i, s)| (i, s));
+            out.pieces.push(hole(index.parse().ok()?, spec.is_empty())?);
+            at += end + 1;
+        } else if *byte == b'}' {
+            return None;
+        } else {
+            let len = rest.iter().position(|b| matches!(b, b'{' | b'}')).unwrap_or(rest.len());
+            out.pieces.push(Piece::Constant(rest.get(..len)?));
+            at += len;
+        }
+    }
+    Some(())
+}
+
+const fn is_integer(of: Type) -> bool {
+    use Type::{I8, I16, I32, I64, Isize, U8, U16, U32, U64, Usize};
+    matches!(of, I8 | I16 | I32 | I64 | Isize | U8 | U16 | U32 | U64 | Usize)
+}
