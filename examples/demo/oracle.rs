@@ -58,12 +58,12 @@ pub(crate) fn count(dir: &Path, snapshot: &mut Snapshot) -> Result<Counted> {
     let mut message = Vec::new();
     snapshot.events(&mut Filter::new(), false, &mut |event| {
         message.clear();
-        if event.write_message(&mut message).is_ok() {
-            if let Some((program, thread, number)) = stamp(&message) {
-                counted.found += 1;
-                counted.text_bytes += message.len() as u64 + 1;
-                seen.entry((program, thread)).or_default().push(number);
-            }
+        if event.write_message(&mut message).is_ok()
+            && let Some((program, thread, number)) = stamp(&message)
+        {
+            counted.found += 1;
+            counted.text_bytes += message.len() as u64 + 1;
+            seen.entry((program, thread)).or_default().push(number);
         }
         ControlFlow::Continue(())
     });

@@ -378,10 +378,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-            if let Ok(value) = Value::parse_tagged(&mut Cursor::new(&bytes)) {
-                if let Value::List(n) | Value::Tuple(n) | Value::Some(n) | Value::Struct(_, n) = value {
-                    prop_assert_eq!(n.iter().count(), n.len());
-                }
+            use Value::{List, Some, Struct, Tuple};
+            let value = Value::parse_tagged(&mut Cursor::new(&bytes));
+            if let Ok(List(n) | Tuple(n) | Some(n) | Struct(_, n)) = value {
+                prop_assert_eq!(n.iter().count(), n.len());
             }
         }
     }
