@@ -142,7 +142,12 @@ impl log::Log for Logger {
         let Some(site) = site(record) else {
             return computed(record);
         };
-        if sink::filter().allows(&site.callsite) {
+        if !sink::filter().allows(&site.callsite) {
+            return;
+        }
+        if site.literal.is_some() && kv::is_empty(record.key_values()) {
+            sink::write(&site.callsite, 0, |_| {});
+        } else {
             scratch::with(|values| {
                 put_values(record, site.literal.is_none(), values);
                 sink::event(&site.callsite, values.bytes());

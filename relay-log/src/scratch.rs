@@ -62,7 +62,7 @@ impl<'a> Scratch<'a> {
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         if let Some(to) = self.fixed.get_mut(self.len..end) {
-            to.copy_from_slice(bytes);
+            copy(bytes, to);
             self.len = end;
         } else {
             self.spill(bytes);
@@ -130,6 +130,31 @@ impl<'a> Scratch<'a> {
     }
 }
 
+/// Copies bytes between slices of one length. Short ones are two copies of a fixed size that may
+/// overlap: what `Display` prints comes in many small pieces, each of them a call of `memcpy`
+/// otherwise.
+#[inline]
+fn copy(from: &[u8], to: &mut [u8]) {
+    match from.len() {
+        16..=32 => ends::<16>(from, to),
+        8..16 => ends::<8>(from, to),
+        4..8 => ends::<4>(from, to),
+        2..4 => ends::<2>(from, to),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// Copies the first and the last `N` bytes.
+#[inline(always)]
+fn ends<const N: usize>(from: &[u8], to: &mut [u8]) {
+    if let Some((from, to)) = from.first_chunk::<N>().zip(to.first_chunk_mut::<N>()) {
+        *to = *from;
+    }
+    if let Some((from, to)) = from.last_chunk::<N>().zip(to.last_chunk_mut::<N>()) {
+        *to = *from;
+    }
+}
+
 impl fmt::Write for Scratch<'_> {
     #[inline]
     fn write_str(&mut self, s: &str) -> fmt::Result {
@@ -141,6 +166,17 @@ impl fmt::Write for Scratch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_length_is_copied() {
+        let from: Vec<u8> = (1..=100).collect();
+        for len in 0..=70 {
+            let mut to = [0u8; 70];
+            copy(&from[..len], &mut to[..len]);
+            assert_eq!(&to[..len], &from[..len]);
+            assert!(to[len..].iter().all(|b| *b == 0), "{len}");
+        }
+    }
 
     #[test]
     fn what_does_not_fit_goes_on_elsewhere() {

@@ -65,12 +65,15 @@ impl<E: Sync> Table<E> {
     }
 }
 
-/// Mixes words into a hash whose upper half is good.
+/// Mixes a few words into a hash whose upper half is good. The products do not wait for each other.
 #[inline]
 pub(crate) fn mix(words: &[u64]) -> u64 {
-    words.iter().fold(0, |hash: u64, word| {
-        (hash ^ word).rotate_left(23).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let each = (0..).step_by(21).map(|turn| GOLDEN.rotate_left(turn) | 1);
+    words
+        .iter()
+        .zip(each)
+        .fold(0, |hash: u64, (word, factor)| hash.wrapping_add(word.wrapping_mul(factor)))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(crate) fn futex_wake(address: *const u32, count: u32) {
 }
 
 /// A word that the kernel sets to 0 in every child that gets a copy of this memory.
-static FORK_WORD: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+static FORK_WORD: AtomicPtr<AtomicU32> = AtomicPtr::new((&raw const NO_WORD).cast_mut());
 /// The value that the word has in this process.
 static EPOCH: AtomicU32 = AtomicU32::new(1);
 
@@ -41,16 +41,14 @@ static NO_WORD: AtomicU32 = AtomicU32::new(1);
 #[inline(always)]
 pub(crate) fn epoch() -> u32 {
     let word = FORK_WORD.load(Relaxed);
-    if word.is_null() {
-        return NO_WORD.load(Relaxed);
-    }
-    // SAFETY: the word is mapped for as long as the process lives, in children too.
+    // SAFETY: the word is a static, or mapped for as long as the process lives, in children too.
     unsafe { &*word }.load(Relaxed)
 }
 
 /// Sets up the word. Without it (a kernel before 4.14) forks are not seen.
 pub(crate) fn watch_forks() {
-    if !FORK_WORD.load(Acquire).is_null() {
+    let no_word = (&raw const NO_WORD).cast_mut();
+    if FORK_WORD.load(Acquire) != no_word {
         return;
     }
     let Ok(map) = memmap2::MmapOptions::new().len(4096).map_anon() else {
@@ -66,14 +64,14 @@ pub(crate) fn watch_forks() {
     // SAFETY: the page is mapped, writable, aligned and zeroed, which is a valid AtomicU32.
     unsafe { &*word }.store(EPOCH.load(Relaxed), Relaxed);
     // Two threads may race here: the loser's page is a page wasted.
-    let _ = FORK_WORD.compare_exchange(std::ptr::null_mut(), word, Release, Relaxed);
+    let _ = FORK_WORD.compare_exchange(no_word, word, Release, Relaxed);
 }
 
 /// Says in a forked child that it knows what it is. Returns the new epoch.
 pub(crate) fn new_epoch() -> u32 {
     let epoch = EPOCH.fetch_add(1, Relaxed) + 1;
     let word = FORK_WORD.load(Relaxed);
-    if !word.is_null() {
+    if !std::ptr::eq(word, &raw const NO_WORD) {
         // SAFETY: as in `epoch`.
         unsafe { &*word }.store(epoch, Relaxed);
     }
