@@ -42,13 +42,35 @@ impl<'a> Payload<'a> {
         self.at = self.at.wrapping_add(bytes.len());
     }
 
+    /// Appends bytes whose number is known, from registers: put together in memory first, they
+    /// would be loaded again wider than they were stored, which the processor does slowly.
+    #[inline(always)]
+    fn put_array<const N: usize>(&mut self, bytes: [u8; N]) {
+        assert!(N <= self.left(), "more bytes than were reserved");
+        // SAFETY: `at..end` is reserved for this record alone and mapped; the length is checked.
+        unsafe { self.at.cast::<[u8; N]>().write(bytes) };
+        self.at = self.at.wrapping_add(N);
+    }
+
+    /// Appends one byte, and bytes whose number is known.
+    #[cfg(feature = "macros")]
+    #[inline(always)]
+    pub(crate) fn put_tagged<const N: usize>(&mut self, tag: u8, bytes: [u8; N]) {
+        assert!(N < self.left(), "more bytes than were reserved");
+        // SAFETY: `at..end` is reserved for this record alone and mapped; the length is checked.
+        unsafe { self.at.write(tag) };
+        // SAFETY: as above.
+        unsafe { self.at.wrapping_add(1).cast::<[u8; N]>().write(bytes) };
+        self.at = self.at.wrapping_add(1 + N);
+    }
+
     /// Appends one byte.
     ///
     /// # Panics
     /// When there is no room.
     #[inline(always)]
     pub fn put_u8(&mut self, byte: u8) {
-        self.put(&[byte]);
+        self.put_array([byte]);
     }
 
     /// Appends a `u32`, little-endian.
@@ -57,7 +79,7 @@ impl<'a> Payload<'a> {
     /// When there is no room.
     #[inline(always)]
     pub fn put_u32(&mut self, value: u32) {
-        self.put(&value.to_le_bytes());
+        self.put_array(value.to_le_bytes());
     }
 
     /// Appends a `u64`, little-endian.
@@ -66,7 +88,7 @@ impl<'a> Payload<'a> {
     /// When there is no room.
     #[inline(always)]
     pub fn put_u64(&mut self, value: u64) {
-        self.put(&value.to_le_bytes());
+        self.put_array(value.to_le_bytes());
     }
 
     /// Bytes that are left.

@@ -110,6 +110,16 @@ impl Thread {
     }
 }
 
+/// The calling thread's. The hot path does not use `LocalKey::with`: what is done in its closure is
+/// compiled apart, with everything passed in memory.
+#[inline(always)]
+fn here<'a>() -> &'a Thread {
+    let thread: *const Thread = THREAD.with(std::ptr::from_ref);
+    // SAFETY: it is in the thread's static memory and has no destructor, so that it is there for as
+    // long as the thread runs; it is not `Sync`, so that no reference leaves the thread.
+    unsafe { &*thread }
+}
+
 /// Whether a record was written. See [`append`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Appended {
@@ -133,18 +143,17 @@ pub(crate) fn append(
     len: usize,
     fill: impl Fn(&mut Payload<'_>),
 ) -> Appended {
-    THREAD.with(|thread| {
-        if thread.depth.get() == 0 {
-            let done = thread.alone(|streams| match streams.get_mut(slot) {
-                Some(s) if s.epoch() == os::epoch() => s.append(kind, callsite, len, &fill),
-                _ => false,
-            });
-            if done {
-                return Appended::Yes;
-            }
+    let thread = here();
+    if thread.depth.get() == 0 {
+        let done = thread.alone(|streams| match streams.get_mut(slot) {
+            Some(s) if s.epoch() == os::epoch() => s.append(kind, callsite, len, &fill),
+            _ => false,
+        });
+        if done {
+            return Appended::Yes;
         }
-        slow(thread, slot, kind, callsite, len, &fill)
-    })
+    }
+    slow(thread, slot, kind, callsite, len, &fill)
 }
 
 #[cold]

@@ -93,16 +93,18 @@ const MOST: usize = u32::MAX as usize;
 /// Writes a type and a `u32` length or count.
 #[inline]
 fn head(of: Type, len: usize, out: &mut Sink<'_>) {
-    let [a, b, c, d] = (len.min(MOST) as u32).to_le_bytes();
-    out.put(&[of as u8, a, b, c, d]);
+    out.put_tagged(of as u8, (len.min(MOST) as u32).to_le_bytes());
 }
 
 /// As much of a text as a record can say: 4 GiB.
 #[inline]
 pub(super) fn cut(text: &str) -> &str {
-    if text.len() <= MOST {
-        return text;
-    }
+    if text.len() <= MOST { text } else { cut_off(text) }
+}
+
+#[cold]
+#[inline(never)]
+fn cut_off(text: &str) -> &str {
     let whole = (0..=MOST).rev().find_map(|end| text.get(..end));
     whole.unwrap_or_default()
 }
@@ -126,11 +128,8 @@ macro_rules! fixed {
             #[inline]
             fn store(&self, out: &mut Sink<'_>) {
                 let $x = *self;
-                let mut bytes = [$of as u8; 1 + $size];
-                if let Some(to) = bytes.get_mut(1..) {
-                    to.copy_from_slice(&$bytes);
-                }
-                out.put(&bytes);
+                let bytes: [u8; $size] = $bytes;
+                out.put_tagged($of as u8, bytes);
             }
         }
     )*};
@@ -218,7 +217,7 @@ impl Argument for u8 {
 
     #[inline]
     fn store(&self, out: &mut Sink<'_>) {
-        out.put(&[Type::U8 as u8, *self]);
+        out.put_tagged(Type::U8 as u8, [*self]);
     }
 
     #[inline]
@@ -383,7 +382,7 @@ impl<T: Argument> Argument for Option<T> {
     #[inline]
     fn store(&self, out: &mut Sink<'_>) {
         match self {
-            None => out.put(&[Type::Unit as u8, 0]),
+            None => out.put_tagged(Type::Unit as u8, [0]),
             Some(inner) => {
                 out.put_u8(Type::Some as u8);
                 inner.store(out);
