@@ -243,6 +243,17 @@ impl Filter {
         !self.spans
     }
 
+    /// Whether every time passes.
+    pub(crate) const fn any_time(&self) -> bool {
+        self.since_ns.is_none() && self.until_ns.is_none()
+    }
+
+    /// Whether time, callsite and [`Filter::needles`] say all that is wanted.
+    pub(crate) fn is_simple(&self) -> bool {
+        let plain = self.greps.iter().all(|grep| grep.literal().is_some());
+        plain && self.exprs.is_empty() && self.channels.is_empty() && self.pids.is_empty()
+    }
+
     /// Whether a block with this filter over its messages may hold what is meant.
     pub(crate) fn may_match_text(&self, filter: &relay_fmt::block::Filter) -> bool {
         self.spans || self.needles().iter().all(|needle| filter.can_contain(needle))

@@ -240,7 +240,7 @@ impl Follow {
         // What was shown is known by every record, meant or not.
         let everything = Filter::new().spans(true);
         let mut merge =
-            Merge::new(pieces, false, Box::new(|piece| prepare::read(piece, &everything)));
+            Merge::new(pieces, false, Box::new(|piece| prepare::read(piece, &everything, false)));
         let mut flow = ControlFlow::Continue(());
         while flow.is_continue()
             && let Some((loaded, row)) = merge.next()

@@ -23,6 +23,8 @@ pub(crate) struct Loaded {
     lines: Option<Lines>,
     /// How many rows were put together.
     pub(crate) read: usize,
+    /// How many more rows are meant, which are not here.
+    pub(crate) sure: u64,
 }
 
 /// What is to be written of rows.
@@ -72,7 +74,7 @@ impl Loaded {
         }
         let chains = chains(&buffer.spans);
         let read = order.len();
-        Self { buffer, order, chains, inline, lines: None, read }
+        Self { buffer, order, chains, inline, lines: None, read, sure: 0 }
     }
 
     /// Of these rows only those that are to be kept, with the numbers and sort times of all.

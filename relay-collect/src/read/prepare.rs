@@ -15,7 +15,9 @@ use relay_fmt::record::Kind;
 pub(crate) type Read = Result<Option<Loaded>, String>;
 
 /// Reads a piece; of a block of columns only the rows that `filter` may mean.
-pub(crate) fn read(piece: Piece<'_>, filter: &Filter) -> Read {
+///
+/// With `count`, rows that are certainly meant may be only counted.
+pub(crate) fn read(piece: Piece<'_>, filter: &Filter, count: bool) -> Read {
     match piece.from {
         From::Rows(rows) => Ok(Some(Loaded::new(*rows))),
         From::Ahead => Err("a block was to be read elsewhere".into()),
@@ -28,7 +30,8 @@ pub(crate) fn read(piece: Piece<'_>, filter: &Filter) -> Read {
             }
             let body = read_body(&archive.bytes, block);
             let body = body.map_err(|e| unreadable(&archive.name.file, block, &e))?;
-            select(&body, block, filter).map_err(|e| unreadable(&archive.name.file, block, &e))
+            select(&body, block, filter, count)
+                .map_err(|e| unreadable(&archive.name.file, block, &e))
         }
     }
 }
@@ -37,22 +40,34 @@ fn select(
     body: &[u8],
     block: &BlockEntry,
     filter: &Filter,
+    count: bool,
 ) -> Result<Option<Loaded>, relay_fmt::Error> {
     let class = |kind: Kind, site: Option<&Callsite>| {
         !is_span(kind) && site.is_none_or(|site| filter.may_match_site(site))
     };
     let time = |time_ns: i64| filter.may_match_time(time_ns);
-    let wanted = Wanted { needles: &filter.needles(), class: &class, time: &time };
+    let count = count && filter.is_simple();
+    let wanted = Wanted {
+        needles: &filter.needles(),
+        class: &class,
+        time: &time,
+        any_time: filter.any_time(),
+        count,
+    };
     let Some(selected) = columns::select(body, &wanted)? else { return Ok(None) };
-    if selected.rows.len() as u64 != block.header.facts.rows {
+    let only_counted = count && selected.keep.is_empty();
+    if !only_counted && selected.rows.len() as u64 != block.header.facts.rows {
         return Err(relay_fmt::Error::new("a block has not the rows that its header says"));
     }
-    Ok(Some(Loaded::of_kept(selected.rows, &selected.keep)))
+    let mut loaded = Loaded::of_kept(selected.rows, &selected.keep);
+    loaded.sure = selected.sure;
+    Ok(Some(loaded))
 }
 
 /// Works on all rows but parts of larger records, and leaves only those parts and the rows that
 /// something is to be written of.
 pub(crate) fn work<W: Work>(loaded: &mut Loaded, filter: &mut Filter, work: &mut W) {
+    work.count(loaded.sure);
     let (mut text, mut ends, mut keep) = (Vec::new(), Vec::new(), Vec::new());
     let mut parts = false;
     for i in 0..loaded.len() {

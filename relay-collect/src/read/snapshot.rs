@@ -142,7 +142,7 @@ impl Snapshot {
         let live = std::mem::take(&mut self.live);
         let pieces = pieces(&self.archives, live, filter, &mut self.plan);
         let (wanted, plan) = (filter.clone(), &mut self.plan);
-        let opener = Box::new(move |piece| plan.count(prepare::read(piece, &wanted)));
+        let opener = Box::new(move |piece| plan.count(prepare::read(piece, &wanted, false)));
         let mut merge = Merge::new(pieces, reverse, opener);
         self.joiner = Joiner::new(reverse);
         let (alive, notes, joiner) = (&self.alive, &mut self.notes, &mut self.joiner);

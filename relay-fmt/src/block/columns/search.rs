@@ -66,6 +66,8 @@ pub(super) enum Piece<'a> {
     Constant(&'a [u8]),
     /// A value, and its column.
     Value(Slot, u32),
+    /// A value of two columns.
+    Pair(Slot, u32, u32),
     /// A value that is not looked at: any text of these characters.
     Any(Chars),
 }
@@ -104,6 +106,7 @@ impl<'a> Pattern<'a> {
         let mut open = bare && is_text || class.program.first() == Some(&super::program::BARE_TEXT);
         for op in &class.ops {
             let column = columns.as_slice().first().copied().unwrap_or_default();
+            let second = columns.as_slice().get(1).copied();
             columns.by_ref().take(op.columns().len()).for_each(drop);
             match op {
                 Op::Open => open = true,
@@ -115,7 +118,10 @@ impl<'a> Pattern<'a> {
                     let constant = strings::slice(class.program, *reference);
                     text.pieces.push(Piece::Constant(constant));
                 }
-                Op::Slot(slot) => text.pieces.push(Piece::Value(*slot, column)),
+                Op::Slot(slot) => text.pieces.push(match second {
+                    Some(second) if slot.columns().len() > 1 => Piece::Pair(*slot, column, second),
+                    _ => Piece::Value(*slot, column),
+                }),
                 Op::Str | Op::Rest => {
                     patterns.push(Self { pieces: vec![Piece::Value(Slot::Str, column)] })
                 }
@@ -144,6 +150,8 @@ pub(super) struct Search<'a> {
     columns: Option<&'a [Column]>,
     known: HashMap<(u32, Part), bool>,
     steps: usize,
+    /// The second column of a value of two.
+    second: u32,
 }
 
 impl<'a> Search<'a> {
@@ -152,7 +160,7 @@ impl<'a> Search<'a> {
         texts: Option<&'a [u8]>,
         columns: Option<&'a [Column]>,
     ) -> Self {
-        Self { needle, texts, columns, known: HashMap::new(), steps: 0 }
+        Self { needle, texts, columns, known: HashMap::new(), steps: 0, second: 0 }
     }
 
     /// Whether some text of this pattern may contain the needle.
@@ -169,6 +177,10 @@ impl<'a> Search<'a> {
             let done = match piece {
                 Piece::Constant(constant) => self.constant(constant, &reached, &mut next),
                 Piece::Value(slot, column) => self.value(*slot, *column, &reached, &mut next),
+                Piece::Pair(slot, column, second) => {
+                    self.second = *second;
+                    self.value(*slot, *column, &reached, &mut next)
+                }
                 Piece::Any(chars) => self.any(*chars, &reached, &mut next),
             };
             if done {
@@ -254,9 +266,11 @@ impl<'a> Search<'a> {
         if slot == Slot::Decimal && part.begins && part.ends && !wanted.contains(&b'.') {
             return false;
         }
-        // The two columns of these need not lie side by side.
-        if wanted.is_empty() || matches!(slot, Slot::Decimal | Slot::Uuid) {
+        if wanted.is_empty() {
             return true;
+        }
+        if matches!(slot, Slot::Decimal | Slot::Uuid) {
+            return self.shows_pair(slot, column, part);
         }
         let Some(texts) = self.texts else { return true };
         if slot == Slot::Str && !self.is_in(texts, part) {
@@ -280,6 +294,26 @@ impl<'a> Search<'a> {
 }
 
 impl Search<'_> {
+    /// Whether a value of two columns may show a part of the needle. Its two numbers need not lie
+    /// side by side, so only what one of them shows is looked for.
+    fn shows_pair(&mut self, slot: Slot, column: u32, part: Part) -> bool {
+        let Some(columns) = self.columns else { return true };
+        let wanted = self.needle.get(part.from..part.to).unwrap_or_default();
+        if let Some(known) = self.known.get(&(column, part)) {
+            return *known;
+        }
+        let values = |column: u32| columns.get(column as usize).map_or(&[][..], |c| &c.values);
+        let (first, second) = (values(column), values(self.second));
+        self.steps += first.len() / 16;
+        let answer = match slot {
+            Slot::Uuid => uuid(wanted)
+                .is_none_or(|(high, low)| first.contains(&high) && second.contains(&low)),
+            _ => second.contains(&super::template::BINARY) || any_has_digits(first, wanted),
+        };
+        self.known.insert((column, part), answer);
+        answer
+    }
+
     /// Whether a part of the needle stands anywhere in the text frame.
     fn is_in(&mut self, texts: &[u8], mut part: Part) -> bool {
         (part.begins, part.ends) = (false, false);
@@ -313,6 +347,28 @@ fn any_shows(slot: Slot, values: &[u64], texts: &[u8], wanted: &[u8], part: Part
             (false, false) => finder.find(shown).is_some(),
         }
     })
+}
+
+/// Whether a decimal with one of these mantissas may show this. Point and sign are not looked at, nor
+/// zeros in front, which may fill up.
+fn any_has_digits(mantissas: &[u64], wanted: &[u8]) -> bool {
+    let digits = wanted.iter().copied().filter(u8::is_ascii_digit);
+    let digits: Vec<u8> = digits.skip_while(|digit| *digit == b'0').collect();
+    let finder = memmem::Finder::new(&digits);
+    let mut room = Vec::new();
+    digits.is_empty()
+        || mantissas.iter().any(|mantissa| {
+            room.clear();
+            let shown = Slot::Integer.write(*mantissa, 0, &[], &mut room);
+            shown.is_err() || finder.find(&room).is_some()
+        })
+}
+
+/// The two numbers of a whole UUID.
+fn uuid(text: &[u8]) -> Option<(u64, u64)> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() == 36)?;
+    let number = u128::from_str_radix(&text.replace('-', ""), 16).ok()?;
+    Some(((number >> 64) as u64, number as u64))
 }
 
 /// The number that an integer slot would hold to show exactly this.

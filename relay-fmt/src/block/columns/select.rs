@@ -27,6 +27,11 @@ pub struct Wanted<'a> {
     pub class: &'a dyn Fn(Kind, Option<&Callsite>) -> bool,
     /// Whether rows of this time may be meant.
     pub time: &'a dyn Fn(i64) -> bool,
+    /// Whether `time` lets everything pass.
+    pub any_time: bool,
+    /// Rows for which all of this is certain are only counted ([`Selected::sure`]), not kept. To be
+    /// set only where nothing else is wanted, and `class` is exact for rows with a callsite.
+    pub count: bool,
 }
 
 impl std::fmt::Debug for Wanted<'_> {
@@ -43,6 +48,8 @@ pub struct Selected {
     pub rows: RowBuffer,
     /// For each row, whether it may be meant.
     pub keep: Vec<bool>,
+    /// How many rows are certainly meant and are not kept.
+    pub sure: u64,
 }
 
 /// Reads the rows of a block that may be meant; `None` when there are none.
@@ -63,6 +70,9 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     let mut choice = Choice::new(&classes, &sites, wanted);
     if !choice.narrow(wanted.needles, None, None) {
         return Ok(None);
+    }
+    if let Some(sure) = choice.all_sure(&sequence, wanted) {
+        return Ok(Some(Selected { rows: RowBuffer::default(), keep: Vec::new(), sure }));
     }
     let texts = packed.unpack(Frame::Text)?;
     if !choice.narrow(wanted.needles, Some(&texts), None) {
@@ -86,12 +96,12 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     if sequence.len() != rows.run.len() || text.position() != text_at || !input.is_empty() {
         return Err(apart);
     }
-    let keep = choice.rows(&classes, &sequence, &rows.time_ns, wanted);
-    if !keep.contains(&true) {
+    let (keep, sure) = choice.rows(&classes, &sequence, &rows.time_ns, wanted);
+    if sure == 0 && !keep.contains(&true) {
         return Ok(None);
     }
     decode::put_together(&classes, &sequence, &mut columns, &texts, Some(&keep), &mut rows)?;
-    Ok(Some(Selected { rows, keep }))
+    Ok(Some(Selected { rows, keep, sure }))
 }
 
 /// Which classes may have rows that are meant.
@@ -104,6 +114,8 @@ enum State<'a> {
     Out,
     /// Its text is not known.
     Unknown,
+    /// All of its rows that are of the right time are meant.
+    Sure,
     /// Its text is one of these.
     Known(Vec<Pattern<'a>>),
 }
@@ -119,8 +131,13 @@ impl<'a> Choice<'a> {
             if !(wanted.class)(class.kind, site) {
                 return State::Out;
             }
+            if wanted.count && site.is_some() && wanted.needles.is_empty() && is_event(class.kind) {
+                return State::Sure;
+            }
             let known = (!wanted.needles.is_empty()).then(|| patterns(class, site)).flatten();
-            known.map_or(State::Unknown, State::Known)
+            let Some(known) = known else { return State::Unknown };
+            let sure = site.is_some() && wanted.needles.iter().all(|needle| holds(&known, needle));
+            if wanted.count && sure { State::Sure } else { State::Known(known) }
         };
         Self { classes: classes.iter().map(state).collect() }
     }
@@ -150,16 +167,48 @@ impl<'a> Choice<'a> {
         sequence: &[u64],
         times: &[i64],
         wanted: &Wanted<'_>,
-    ) -> Vec<bool> {
+    ) -> (Vec<bool>, u64) {
+        let mut sure = 0;
         let rows = sequence.iter().zip(times);
         let keep = rows.map(|(class, time)| {
             let class = usize::try_from(*class).unwrap_or(usize::MAX);
-            let kept = !matches!(self.classes.get(class), Some(State::Out));
+            let state = self.classes.get(class);
+            let kept = !matches!(state, Some(State::Out));
+            if matches!(state, Some(State::Sure)) {
+                sure += u64::from((wanted.time)(*time));
+                return false;
+            }
             let part = classes.get(class).is_some_and(|c| c.kind == Kind::Fragment);
             kept && (part || (wanted.time)(*time))
         });
-        keep.collect()
+        (keep.collect(), sure)
     }
+
+    /// How many rows are meant, where neither texts nor times need be looked at to know.
+    fn all_sure(&self, sequence: &[u64], wanted: &Wanted<'_>) -> Option<u64> {
+        let known = |state: &State<'_>| matches!(state, State::Sure | State::Out);
+        if !wanted.count || !self.classes.iter().all(known) {
+            return None;
+        }
+        let is_sure = |class: &u64| {
+            let state = usize::try_from(*class).ok().and_then(|class| self.classes.get(class));
+            matches!(state, Some(State::Sure))
+        };
+        wanted.any_time.then(|| sequence.iter().filter(|class| is_sure(class)).count() as u64)
+    }
+}
+
+const fn is_event(kind: Kind) -> bool {
+    matches!(kind, Kind::Event | Kind::SpanEvent | Kind::InlineEvent)
+}
+
+/// Whether every row of such a class holds the needle: it is in the constant part of the message.
+fn holds(patterns: &[Pattern<'_>], needle: &[u8]) -> bool {
+    let mut pieces = patterns.iter().flat_map(|pattern| &pattern.pieces);
+    pieces.any(|piece| match piece {
+        Piece::Constant(constant) => memchr::memmem::find(constant, needle).is_some(),
+        _ => false,
+    })
 }
 
 /// What the messages of a class look like; `None` where that is not known.

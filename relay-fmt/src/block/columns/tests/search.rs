@@ -73,7 +73,8 @@ fn check_select(rows: &RowBuffer, row: usize, from: usize, to: usize) {
     let from = from % (text.len() + 1);
     let needle = &text[from..from + to % (text.len() - from + 1)];
     let (class, time) = (|_: Kind, _: Option<&Callsite>| true, |_: i64| true);
-    let wanted = Wanted { needles: &[needle], class: &class, time: &time };
+    let mut wanted =
+        Wanted { needles: &[needle], class: &class, time: &time, any_time: true, count: false };
     let found = select(&body, &wanted).unwrap();
     for row in 0..rows.len() {
         let is_span =
@@ -86,6 +87,20 @@ fn check_select(rows: &RowBuffer, row: usize, from: usize, to: usize) {
         assert_eq!(found.rows.payload_of(row), rows.payload_of(row));
         assert_eq!(found.rows.time_ns[row], rows.time_ns[row]);
     }
+    // Counting: what is sure and what is kept and holds it are all that hold it.
+    wanted.count = true;
+    let hit = |row: usize| {
+        let event =
+            matches!(rows.kind[row], Kind::Event | Kind::SpanEvent | Kind::InlineEvent | Kind::Raw);
+        event && memchr::memmem::find(&message(rows, row), needle).is_some()
+    };
+    let all = (0..rows.len()).filter(|row| hit(*row)).count() as u64;
+    let found = select(&body, &wanted).unwrap();
+    let count = found.map_or(0, |found| {
+        let kept = (0..found.keep.len()).filter(|row| found.keep[*row] && hit(*row));
+        found.sure + kept.count() as u64
+    });
+    assert_eq!(count, all);
 }
 
 const TEMPLATES: [&str; 6] = [
@@ -162,7 +177,17 @@ fn only_the_wanted_rows_are_put_together() {
     encode(&rows, 1, &mut body).unwrap();
     let (class, time) = (|_: Kind, _: Option<&Callsite>| true, |time: i64| time < 1_000);
     let ask = |needle: &[u8]| {
-        select(&body, &Wanted { needles: &[needle], class: &class, time: &time }).unwrap()
+        select(
+            &body,
+            &Wanted {
+                needles: &[needle],
+                class: &class,
+                time: &time,
+                any_time: false,
+                count: false,
+            },
+        )
+        .unwrap()
     };
     let found = ask(b"disk").unwrap();
     assert_eq!(found.keep.iter().filter(|keep| **keep).count(), 1);
