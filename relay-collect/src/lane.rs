@@ -28,6 +28,8 @@ use std::time::{Duration, Instant};
 /// What a look at a channel showed.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
+    /// Whether the channel could be read: nothing follows from a look that failed.
+    seen: bool,
     subs: Vec<Sub>,
     waiting: u64,
     pressure: bool,
@@ -268,7 +270,7 @@ impl Lane {
         for (i, (live, look)) in self.lives.iter().zip(looks).enumerate() {
             // A fresh look: what this pass has archived no longer waits.
             let left = look.subs.iter().any(|sub| !sub.is_meta() && live.waiting(sub) > 0);
-            if !live.alive && !left {
+            if !live.alive && look.seen && !left {
                 ended.push((i, live.end(&look.subs)));
             }
         }
@@ -523,7 +525,7 @@ impl Live {
             self.hand_back_if_done(sub);
         }
         let pressure = status.waiters > 0 || waiting >= status.cap / 2;
-        Ok(Look { subs, waiting, pressure })
+        Ok(Look { seen: true, subs, waiting, pressure })
     }
 
     /// Hands a sub-buffer back if nothing will be added to it and all of it is archived.
