@@ -15,7 +15,7 @@ use crate::live::{Archived, Live, positions_entry};
 use crate::merge::{Merge, MergedRun};
 use crate::notes::now_ns;
 use crate::take::Taken;
-use relay_fmt::archive::{Entry, FileHeader, Final, Quarantine, Supersedes};
+use relay_fmt::archive::{Entry, FileHeader, Final, Quarantine};
 use relay_fmt::block::columns::Precision;
 use relay_fmt::block::{BlockBuilder, BlockKind, BlockOptions, EncodedBlock};
 use relay_fmt::callsite::Level;
@@ -50,7 +50,7 @@ pub(crate) struct Lane {
     pub(crate) channel: String,
     pub(crate) lives: Vec<Live>,
     pub(crate) archive: Option<ArchiveFile>,
-    last: Option<(u64, String)>,
+    pub(crate) last: Option<(u64, String)>,
     /// Positions of channels that were not found in `live/` yet.
     known: HashMap<ChannelId, Archived>,
     announced: HashSet<ChannelId>,
@@ -64,7 +64,7 @@ pub(crate) struct Lane {
 /// Positions are repeated after so many bytes of archive, so that a restart has little to read.
 const POSITIONS_EVERY: u64 = 8 << 20;
 /// A full disk is tried again so often.
-const FULL_RETRY: Duration = Duration::from_millis(100);
+pub(crate) const FULL_RETRY: Duration = Duration::from_millis(100);
 
 impl Lane {
     /// A lane that goes on where the archives of its channel stand.
@@ -75,7 +75,7 @@ impl Lane {
         for said in recovered.said {
             ctx.notes.say(Level::Warn, said);
         }
-        Ok(Self {
+        let mut lane = Self {
             channel: channel.to_owned(),
             lives: Vec::new(),
             positions_at: 0,
@@ -85,7 +85,11 @@ impl Lane {
             announced: recovered.announced.into_iter().collect(),
             builder: BlockBuilder::new(),
             since: None,
-        })
+        };
+        if let Some(error) = recovered.suspect {
+            lane.supersede(ctx, &error)?;
+        }
+        Ok(lane)
     }
 
     /// Takes a channel in. `false` when it is finished already, and only its file is left.
@@ -308,7 +312,7 @@ impl Lane {
 
     /// Where everything stands, with what is known of channels that were not found yet: an archive
     /// may be begun before all of them are.
-    fn positions(&self) -> Entry {
+    pub(crate) fn positions(&self) -> Entry {
         let found = self.lives.iter().map(|live| (&live.source, &live.archived));
         let known = self.known.values().filter(|known| !known.finished);
         let known = known.filter_map(|known| Some((known.source.as_ref()?, known)));
@@ -339,9 +343,14 @@ impl Lane {
         if !notes.is_empty() && self.archive.is_some() {
             self.put_control(ctx, notes)?;
         }
+        // After this only the directory is at stake, and readers can do without one.
+        self.sync(ctx)?;
         if let Some(archive) = self.archive.take() {
             let number = archive.number();
-            self.last = Some((number, archive.seal()?));
+            let sealing = archive.into_sealing()?;
+            self.last = Some((number, sealing.name.clone()));
+            let name = self.finish_sealing(ctx, &sealing)?;
+            self.last = Some((number, name));
             ctx.retain = true;
         }
         Ok(())
@@ -401,6 +410,10 @@ impl Lane {
                     let Some(archive) = &mut self.archive else { break };
                     done = archive.retry();
                 }
+                // What no archive can hold is still in its channel.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Err(error.into());
+                }
                 Err(error) => {
                     self.supersede(ctx, &error)?;
                     break;
@@ -436,7 +449,7 @@ impl Lane {
         Ok(())
     }
 
-    fn create(
+    pub(crate) fn create(
         &self,
         ctx: &Context<'_>,
         entries: &[Entry],
@@ -455,34 +468,9 @@ impl Lane {
         };
         ArchiveFile::create(&ctx.options.archive_dir(), header, entries, ctx.options.mode, hidden)
     }
-
-    /// The archive's file may have lost what was written since it was synced. Everything of that is
-    /// in memory and goes into a new archive, which says so; the file is never written again.
-    fn supersede(&mut self, ctx: &mut Context<'_>, error: &io::Error) -> Result<(), CollectError> {
-        let Some(mut broken) = self.archive.take() else { return Ok(()) };
-        let text = format!(
-            "{} is suspect after an error ({error}): going on in a new archive",
-            broken.name
-        );
-        ctx.notes.say(Level::Error, text);
-        self.last = Some((broken.number(), broken.name.clone()));
-        let blocks = broken.take_unsynced();
-        let entries = [
-            Entry::Supersedes(Supersedes { file: broken.name.clone(), offset: broken.synced_to }),
-            self.positions(),
-        ];
-        // Nobody sees the new archive before all of it is durable.
-        let mut archive = self.create(ctx, &entries, true)?;
-        for block in blocks {
-            archive.append(block)?;
-        }
-        archive.show()?;
-        self.archive = Some(archive);
-        Ok(())
-    }
 }
 
-fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge

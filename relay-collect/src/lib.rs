@@ -28,6 +28,7 @@ mod recover;
 pub mod render;
 mod retention;
 mod spawn;
+mod supersede;
 mod take;
 mod watch;
 
