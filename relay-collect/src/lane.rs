@@ -182,7 +182,10 @@ impl Lane {
                 self.builder.finish(&BlockOptions { kind: BlockKind::Rows, ..options })
             });
             let block = block.map_err(CollectError::block)?;
-            self.put_block(ctx, block)?;
+            // Without runs there is only something to set aside.
+            if !runs.is_empty() {
+                self.put_block(ctx, block)?;
+            }
             self.account(ctx, &taken, &runs)?;
             blocks += 1;
         }
@@ -250,8 +253,12 @@ impl Lane {
             {
                 at.hand = taken.hand.clone();
             }
-            if let Some((from, error)) = &taken.bad {
-                set_aside(ctx, live, taken, *from, *error)?;
+            if let Some((from, error)) = &taken.bad
+                && let Err(failed) = set_aside(ctx, live, taken, *from, *error)
+            {
+                // It waits in its channel, and the next pass tries again.
+                let text = format!("{}: quarantine cannot be written: {failed}", live.file);
+                ctx.notes.say_once(Level::Error, text);
             }
             live.hand_back_if_done(&taken.sub);
         }
@@ -283,7 +290,7 @@ impl Lane {
             self.sync(ctx)?;
             let live = self.lives.remove(i);
             if live.reader.status().map_or(1, |status| status.links) > 0 {
-                std::fs::remove_file(ctx.options.live_dir.join(&live.file))?;
+                remove_live(ctx, &live.file);
             }
             let finished = Archived { finished: true, ..Archived::default() };
             self.known.insert(live.id(), finished);
@@ -477,6 +484,18 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     )
 }
 
+/// Deletes the file of a channel that is finished. What cannot be deleted is left to the next start.
+pub(crate) fn remove_live(ctx: &mut Context<'_>, file: &str) {
+    match std::fs::remove_file(ctx.options.live_dir.join(file)) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            let text = format!("live/{file} is archived and cannot be deleted: {error}");
+            ctx.notes.say_once(Level::Error, text);
+        }
+    }
+}
+
 /// Keeps what does not parse, and says so.
 fn set_aside(
     ctx: &mut Context<'_>,
@@ -484,7 +503,7 @@ fn set_aside(
     taken: &Taken,
     from: u32,
     error: relay_fmt::Error,
-) -> Result<(), CollectError> {
+) -> io::Result<()> {
     let dir = ctx.options.quarantine_dir();
     ctx.options.make_dir(&dir)?;
     let (index, generation) = (taken.sub.index, taken.sub.generation);
