@@ -4,8 +4,9 @@
 //! directory. What is written and not yet synced stays in memory, so that it can be written elsewhere
 //! when the kernel says that it could not keep it: an fsync that failed once is never believed again.
 
-use relay_fmt::archive::{ArchiveWriter, Entry, FileHeader};
-use relay_fmt::block::EncodedBlock;
+use crate::read::ArchiveFd;
+use relay_fmt::archive::{self, ArchiveWriter, Entry, FileHeader, Scan, read_body};
+use relay_fmt::block::{BlockKind, EncodedBlock};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -24,6 +25,15 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+/// What an archive was given, to be given to another one if it fails.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// A block.
+    Block(EncodedBlock),
+    /// Entries, without positions: every archive begins with its own.
+    Control(Vec<Entry>),
+}
+
 /// An archive that is being written.
 #[derive(Debug)]
 pub(crate) struct ArchiveFile {
@@ -34,12 +44,33 @@ pub(crate) struct ArchiveFile {
     pub(crate) since: Instant,
     /// Bytes that the writer counts and the file may not have yet, and where they belong.
     unwritten: Option<(u64, Vec<u8>)>,
-    unsynced: Vec<EncodedBlock>,
+    unsynced: Vec<Piece>,
     unsynced_bytes: u64,
     /// From where on nothing is synced.
     pub(crate) synced_to: u64,
-    /// Whether the last attempt to write or sync said that data may be gone.
-    pub(crate) suspect: bool,
+}
+
+/// An archive that nothing is added to any more: it gets its directory and its final name.
+#[derive(Debug)]
+pub(crate) struct Sealing {
+    dir: PathBuf,
+    pub(crate) name: String,
+    file: File,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl Sealing {
+    /// Writes the directory and renames. What failed for want of room can be tried again.
+    pub(crate) fn finish(&self) -> io::Result<String> {
+        self.file.write_all_at(&self.bytes, self.offset)?;
+        self.file.set_len(self.offset + self.bytes.len() as u64)?;
+        self.file.sync_all()?;
+        let sealed = self.name.replace(PART, SEALED);
+        std::fs::rename(self.dir.join(&self.name), self.dir.join(&sealed))?;
+        sync_dir(&self.dir)?;
+        Ok(sealed)
+    }
 }
 
 impl ArchiveFile {
@@ -92,14 +123,26 @@ impl ArchiveFile {
             unsynced: Vec::new(),
             unsynced_bytes: 0,
             synced_to: 0,
-            suspect: false,
             writer,
         }
     }
 
-    /// Goes on with an archive whose torn tail was cut.
-    pub(crate) fn resume(dir: &Path, name: String, file: File, writer: ArchiveWriter) -> Self {
-        Self::with(dir, name, file, writer)
+    /// Goes on with an archive whose torn tail was cut. What is in it is made durable first: no
+    /// memory has it. With the error comes the archive, to be superseded: what could be read of it,
+    /// `scan` and `bytes`, is in its memory then.
+    pub(crate) fn resume(
+        dir: &Path,
+        name: String,
+        file: File,
+        (scan, bytes): (&Scan, &ArchiveFd),
+    ) -> io::Result<(Self, Option<io::Error>)> {
+        let writer = ArchiveWriter::resume(scan).map_err(io::Error::other)?;
+        let mut archive = Self::with(dir, name, file, writer);
+        let error = archive.sync().err();
+        if error.is_some() {
+            archive.unsynced = pieces(scan, bytes).map_err(io::Error::other)?;
+        }
+        Ok((archive, error))
     }
 
     /// Gives a hidden archive its name, once all of it is durable.
@@ -107,6 +150,13 @@ impl ArchiveFile {
         self.sync()?;
         self.rename()?;
         sync_dir(&self.dir)
+    }
+
+    /// Takes an archive back that could not be written to its end. Returns its name if readers may
+    /// have seen it: then it must be superseded.
+    pub(crate) fn give_up(self) -> Option<String> {
+        let removed = std::fs::remove_file(self.dir.join(&self.name)).is_ok();
+        (!removed && !self.name.starts_with('.')).then_some(self.name)
     }
 
     fn rename(&mut self) -> io::Result<()> {
@@ -133,9 +183,9 @@ impl ArchiveFile {
     /// again; nothing else can be appended before.
     pub(crate) fn append(&mut self, block: EncodedBlock) -> io::Result<()> {
         let offset = self.writer.offset();
-        let bytes = self.writer.block(&block).map_err(io::Error::other)?.to_vec();
+        let bytes = self.writer.block(&block).map_err(unwritable)?.to_vec();
         self.unsynced_bytes += bytes.len() as u64;
-        self.unsynced.push(block);
+        self.unsynced.push(Piece::Block(block));
         self.unwritten = Some((offset, bytes));
         self.retry()
     }
@@ -146,7 +196,13 @@ impl ArchiveFile {
             return Ok(());
         }
         let offset = self.writer.offset();
-        let bytes = self.writer.control(entries).map_err(io::Error::other)?;
+        let bytes = self.writer.control(entries).map_err(unwritable)?;
+        let others = entries.iter().filter(|entry| !matches!(entry, Entry::Positions(_)));
+        let others: Vec<Entry> = others.cloned().collect();
+        if !others.is_empty() {
+            self.unsynced_bytes += bytes.len() as u64;
+            self.unsynced.push(Piece::Control(others));
+        }
         self.unwritten = Some((offset, bytes));
         self.retry()
     }
@@ -173,10 +229,7 @@ impl ArchiveFile {
     /// Makes everything durable. When this fails, what was written since the last time may be gone:
     /// [`ArchiveFile::take_unsynced`] has it.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        if let Err(error) = self.file.sync_data() {
-            self.suspect = true;
-            return Err(error);
-        }
+        self.file.sync_data()?;
         if self.synced_to == 0 {
             sync_dir(&self.dir)?;
         }
@@ -186,21 +239,42 @@ impl ArchiveFile {
         Ok(())
     }
 
-    /// The blocks that may be gone.
-    pub(crate) fn take_unsynced(&mut self) -> Vec<EncodedBlock> {
+    /// What may be gone.
+    pub(crate) fn take_unsynced(&mut self) -> Vec<Piece> {
         std::mem::take(&mut self.unsynced)
     }
 
-    /// Seals the archive: it gets its directory and its final name.
-    pub(crate) fn seal(self) -> io::Result<String> {
+    /// Ends the archive. Everything in it should be synced: only its directory is at stake then.
+    pub(crate) fn into_sealing(self) -> io::Result<Sealing> {
         let offset = self.writer.offset();
-        let bytes = self.writer.seal().map_err(io::Error::other)?;
-        self.file.write_all_at(&bytes, offset)?;
-        self.file.set_len(offset + bytes.len() as u64)?;
-        self.file.sync_all()?;
-        let sealed = self.name.replace(PART, SEALED);
-        std::fs::rename(self.dir.join(&self.name), self.dir.join(&sealed))?;
-        sync_dir(&self.dir)?;
-        Ok(sealed)
+        let bytes = self.writer.seal().map_err(unwritable)?;
+        Ok(Sealing { dir: self.dir, name: self.name, file: self.file, offset, bytes })
     }
+}
+
+/// What the format cannot hold: no other file would take it either, so nothing is to be retried.
+fn unwritable(error: relay_fmt::archive::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// What an archive consists of.
+fn pieces(scan: &Scan, bytes: &ArchiveFd) -> Result<Vec<Piece>, archive::Error> {
+    let mut pieces = Vec::new();
+    for entries in &scan.entries {
+        let others = entries.iter().filter(|entry| !matches!(entry, Entry::Positions(_)));
+        pieces.push(Piece::Control(others.cloned().collect()));
+    }
+    for block in &scan.directory.blocks {
+        let header = &block.header;
+        let kind = BlockKind::from_u8(header.kind);
+        let kind = kind.map_err(|error| archive::Error::Block { offset: block.offset, error })?;
+        pieces.push(Piece::Block(EncodedBlock {
+            kind,
+            facts: header.facts.clone(),
+            sections: header.sections.clone(),
+            filter: header.filter.clone(),
+            body: read_body(bytes, block)?,
+        }));
+    }
+    Ok(pieces)
 }

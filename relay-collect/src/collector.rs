@@ -1,6 +1,6 @@
 //! The collector: finds channels, passes over them, sleeps when there is nothing to do.
 
-use crate::lane::Lane;
+use crate::lane::{self, Lane};
 use crate::live::Live;
 use crate::lock::{Lock, LockError};
 use crate::notes::Notes;
@@ -318,7 +318,9 @@ impl Collector {
         let Some(lane) = self.lanes.get_mut(at) else { return Ok(()) };
         let live = Live::new(reader, file.clone(), crate::live::Archived::default());
         if !lane.adopt(&mut ctx, live)? {
-            std::fs::remove_file(self.options.live_dir.join(file))?;
+            // Whoever wrote that it is finished may have been killed before the disk had it.
+            lane.sync(&mut ctx)?;
+            lane::remove_live(&mut ctx, &file);
         }
         Ok(())
     }

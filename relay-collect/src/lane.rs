@@ -24,6 +24,7 @@ use relay_fmt::callsite::Level;
 use relay_fmt::rows::ChannelId;
 use relay_log::channel::Sub;
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::time::Instant;
 
 /// What a pass did.
@@ -67,7 +68,7 @@ impl Lane {
         for said in recovered.said {
             ctx.notes.say(Level::Warn, said);
         }
-        Ok(Self {
+        let mut lane = Self {
             channel: channel.to_owned(),
             lives: Vec::new(),
             positions_at: 0,
@@ -78,7 +79,11 @@ impl Lane {
             builder: BlockBuilder::new(),
             contents: Contents::default(),
             since: None,
-        })
+        };
+        if let Some(error) = recovered.suspect {
+            lane.supersede(ctx, &error)?;
+        }
+        Ok(lane)
     }
 
     /// Takes a channel in. `false` when it is finished already, and only its file is left.
@@ -178,7 +183,10 @@ impl Lane {
             });
             let mut block = block.map_err(CollectError::block)?;
             block.filter = self.contents.finish(block.body.len() / FILTER_PART);
-            self.put_block(ctx, block)?;
+            // Without runs there is only something to set aside.
+            if !runs.is_empty() {
+                self.put_block(ctx, block)?;
+            }
             self.account(ctx, &taken, &runs)?;
             blocks += 1;
         }
@@ -246,8 +254,12 @@ impl Lane {
             {
                 at.hand = taken.hand.clone();
             }
-            if let Some((from, error)) = &taken.bad {
-                set_aside(ctx, live, taken, *from, *error)?;
+            if let Some((from, error)) = &taken.bad
+                && let Err(failed) = set_aside(ctx, live, taken, *from, *error)
+            {
+                // It waits in its channel, and the next pass tries again.
+                let text = format!("{}: quarantine cannot be written: {failed}", live.file);
+                ctx.notes.say_once(Level::Error, text);
             }
             live.hand_back_if_done(&taken.sub);
         }
@@ -286,7 +298,7 @@ impl Lane {
         for (i, (live, look)) in self.lives.iter().zip(looks).enumerate() {
             // A fresh look: what this pass has archived no longer waits.
             let left = look.subs.iter().any(|sub| !sub.is_meta() && live.waiting(sub) > 0);
-            if !live.alive && !left {
+            if !live.alive && look.seen && !left {
                 ended.push((i, live.end(&look.subs)));
             }
         }
@@ -295,7 +307,7 @@ impl Lane {
             self.sync(ctx)?;
             let live = self.lives.remove(i);
             if live.reader.status().map_or(1, |status| status.links) > 0 {
-                std::fs::remove_file(ctx.options.live_dir.join(&live.file))?;
+                remove_live(ctx, &live.file);
             }
             let finished = Archived { finished: true, ..Archived::default() };
             self.known.insert(live.id(), finished);
@@ -341,6 +353,18 @@ impl Lane {
     }
 }
 
+/// Deletes the file of a channel that is finished. What cannot be deleted is left to the next start.
+pub(crate) fn remove_live(ctx: &mut Context<'_>, file: &str) {
+    match std::fs::remove_file(ctx.options.live_dir.join(file)) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            let text = format!("live/{file} is archived and cannot be deleted: {error}");
+            ctx.notes.say_once(Level::Error, text);
+        }
+    }
+}
+
 /// Keeps what does not parse, and says so.
 fn set_aside(
     ctx: &mut Context<'_>,
@@ -348,7 +372,7 @@ fn set_aside(
     taken: &Taken,
     from: u32,
     error: relay_fmt::Error,
-) -> Result<(), CollectError> {
+) -> io::Result<()> {
     let dir = ctx.options.quarantine_dir();
     ctx.options.make_dir(&dir)?;
     let (index, generation) = (taken.sub.index, taken.sub.generation);

@@ -29,6 +29,7 @@ mod recover;
 pub mod render;
 mod retention;
 mod spawn;
+mod supersede;
 mod take;
 mod watch;
 mod writing;

@@ -7,6 +7,8 @@ use relay_log::channel::{Counter, OnFull, Sub};
 /// What a look at a channel showed.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
+    /// Whether the channel could be read: nothing follows from a look that failed.
+    pub(crate) seen: bool,
     pub(crate) subs: Vec<Sub>,
     pub(crate) waiting: u64,
     pub(crate) pressure: bool,
@@ -31,7 +33,7 @@ impl Live {
         }
         let pressure = status.waiters > 0 || waiting >= status.cap / 2;
         let sync_wanted = (status.sync_wanted > status.synced).then_some(status.sync_wanted);
-        Ok(Look { subs, waiting, pressure, sync_wanted })
+        Ok(Look { seen: true, subs, waiting, pressure, sync_wanted })
     }
 
     /// Hands a sub-buffer back if nothing will be added to it and all of it is archived.

@@ -3,6 +3,7 @@
 use relay_fmt::archive::{Entry, Note};
 use relay_fmt::callsite::Level;
 use std::collections::HashSet;
+use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// UTC nanoseconds.
@@ -28,7 +29,8 @@ impl Notes {
     /// Says a line.
     pub(crate) fn say(&mut self, level: Level, text: String) {
         if !self.quiet {
-            eprintln!("relay-collect: {text}");
+            // Its standard error may be a file on the disk that is full: no reason to end.
+            let _ = writeln!(std::io::stderr(), "relay-collect: {text}");
         }
         self.entries.push(Entry::Note(Note { level, time_ns: now_ns(), text }));
     }

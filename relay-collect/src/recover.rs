@@ -8,7 +8,7 @@ use crate::archive_file::ArchiveFile;
 use crate::live::Archived;
 use crate::read::{ArchiveFd, ArchiveName};
 use relay_fmt::archive::{
-    self, ArchiveWriter, BlockEntry, Directory, Entry, Scan, ScanOptions, read_block, read_control,
+    self, BlockEntry, Directory, Entry, Scan, ScanOptions, read_block, read_control,
 };
 use relay_fmt::block::RowBuffer;
 use relay_fmt::record::Kind;
@@ -26,6 +26,8 @@ pub(crate) struct Recovered {
     pub(crate) announced: Vec<ChannelId>,
     /// The archive that is still open.
     pub(crate) open: Option<ArchiveFile>,
+    /// Why the open archive must be superseded, if it must.
+    pub(crate) suspect: Option<io::Error>,
     /// The number and name of the newest archive.
     pub(crate) last: Option<(u64, String)>,
     /// What was found on the way, to be said.
@@ -60,7 +62,7 @@ pub(crate) fn recover(dir: &Path, names: &[ArchiveName], channel: &str) -> io::R
         positions(&bytes, &directory, &mut recovered)?;
         recovered.last = Some((name.number, name.file.clone()));
         if let Some(scan) = scan.filter(|_| !name.sealed) {
-            resume(dir, name, &scan, &mut recovered)?;
+            resume(dir, name, (&scan, &bytes), &mut recovered)?;
         }
     }
     Ok(recovered)
@@ -69,7 +71,7 @@ pub(crate) fn recover(dir: &Path, names: &[ArchiveName], channel: &str) -> io::R
 fn resume(
     dir: &Path,
     name: &ArchiveName,
-    scan: &Scan,
+    (scan, bytes): (&Scan, &ArchiveFd),
     recovered: &mut Recovered,
 ) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(dir.join(&name.file))?;
@@ -88,8 +90,9 @@ fn resume(
         recovered.said.push(format!("{}: cut a torn tail of {torn} bytes", name.file));
         file.set_len(scan.valid_len)?;
     }
-    let writer = ArchiveWriter::resume(scan).map_err(io::Error::other)?;
-    recovered.open = Some(ArchiveFile::resume(dir, name.file.clone(), file, writer));
+    let (open, error) = ArchiveFile::resume(dir, name.file.clone(), file, (scan, bytes))?;
+    recovered.open = Some(open);
+    recovered.suspect = error;
     Ok(())
 }
 
@@ -102,9 +105,12 @@ fn seal_left_over(
     match archive::scan(bytes, &ScanOptions::default()) {
         Ok(scan) => {
             let mut older = Recovered::default();
-            resume(dir, name, &scan, &mut older)?;
+            resume(dir, name, (&scan, bytes), &mut older)?;
+            if let Some(error) = older.suspect {
+                return Err(error);
+            }
             if let Some(open) = older.open {
-                open.seal()?;
+                open.into_sealing()?.finish()?;
             }
             recovered.said.append(&mut older.said);
             recovered.said.push(format!("{} was left open: sealed", name.file));

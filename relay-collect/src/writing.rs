@@ -6,14 +6,14 @@ use crate::collector::{CollectError, Context};
 use crate::lane::Lane;
 use crate::live::positions_entry;
 use crate::notes::now_ns;
-use relay_fmt::archive::{Entry, FileHeader, Supersedes};
+use relay_fmt::archive::{Entry, FileHeader};
 use relay_fmt::block::EncodedBlock;
 use relay_fmt::callsite::Level;
 use std::io;
 use std::time::Duration;
 
 /// A full disk is tried again so often.
-const FULL_RETRY: Duration = Duration::from_millis(100);
+pub(crate) const FULL_RETRY: Duration = Duration::from_millis(100);
 
 impl Lane {
     /// Where everything stands, with what is known of channels that were not found yet: an archive
@@ -31,9 +31,14 @@ impl Lane {
         if !notes.is_empty() && self.archive.is_some() {
             self.put_control(ctx, notes)?;
         }
+        // After this only the directory is at stake, and readers can do without one.
+        self.sync(ctx)?;
         if let Some(archive) = self.archive.take() {
             let number = archive.number();
-            self.last = Some((number, archive.seal()?));
+            let sealing = archive.into_sealing()?;
+            self.last = Some((number, sealing.name.clone()));
+            let name = self.finish_sealing(ctx, &sealing)?;
+            self.last = Some((number, name));
             ctx.retain = true;
         }
         Ok(())
@@ -93,6 +98,10 @@ impl Lane {
                     let Some(archive) = &mut self.archive else { break };
                     done = archive.retry();
                 }
+                // What no archive can hold is still in its channel.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Err(error.into());
+                }
                 Err(error) => {
                     self.supersede(ctx, &error)?;
                     break;
@@ -128,7 +137,7 @@ impl Lane {
         Ok(())
     }
 
-    fn create(
+    pub(crate) fn create(
         &self,
         ctx: &Context<'_>,
         entries: &[Entry],
@@ -147,34 +156,9 @@ impl Lane {
         };
         ArchiveFile::create(&ctx.options.archive_dir(), header, entries, ctx.options.mode, hidden)
     }
-
-    /// The archive's file may have lost what was written since it was synced. Everything of that is
-    /// in memory and goes into a new archive, which says so; the file is never written again.
-    fn supersede(&mut self, ctx: &mut Context<'_>, error: &io::Error) -> Result<(), CollectError> {
-        let Some(mut broken) = self.archive.take() else { return Ok(()) };
-        let text = format!(
-            "{} is suspect after an error ({error}): going on in a new archive",
-            broken.name
-        );
-        ctx.notes.say(Level::Error, text);
-        self.last = Some((broken.number(), broken.name.clone()));
-        let blocks = broken.take_unsynced();
-        let entries = [
-            Entry::Supersedes(Supersedes { file: broken.name.clone(), offset: broken.synced_to }),
-            self.positions(),
-        ];
-        // Nobody sees the new archive before all of it is durable.
-        let mut archive = self.create(ctx, &entries, true)?;
-        for block in blocks {
-            archive.append(block)?;
-        }
-        archive.show()?;
-        self.archive = Some(archive);
-        Ok(())
-    }
 }
 
-fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge

@@ -11,10 +11,16 @@
 //! | [`report`] | one line for each attack |
 //! | [`producer`] | a program that logs, to be killed and starved |
 //! | [`verdict`] | what came through, against what had returned |
+//! | [`archived`] | what readers of a directory are shown, to be judged |
+//! | [`arena`] | channels prepared for a collector |
+//! | [`inject`] | system calls that fail, or are the last |
 //! | [`sys`] | fork, ptrace, shared pages: the only unsafe code here |
 #![allow(clippy::unwrap_used, reason = "an attack that cannot be carried out should say where")]
 
+pub mod archived;
+pub mod arena;
 pub mod drain;
+pub mod inject;
 pub mod payload;
 pub mod producer;
 pub mod recover;

@@ -32,7 +32,7 @@ pub struct Archive {
     pub entries: Vec<(u64, Entry)>,
     /// What is known to be damaged. The torn end of an open archive is not: it is being written.
     pub damages: Vec<Damage>,
-    /// Blocks at this offset and behind it are void: they are in another archive.
+    /// Blocks and entries at this offset and behind it are void: they are in another archive.
     pub void_from: u64,
 }
 
@@ -277,6 +277,7 @@ pub(crate) fn void(archives: &mut [Archive]) {
     for archive in archives {
         if let Some(offset) = from.get(archive.name.stem()) {
             archive.void_from = *offset;
+            archive.entries.retain(|(at, _)| at < offset);
         }
     }
 }
