@@ -182,12 +182,6 @@ impl<'a> Merge<'a> {
         }
         self.heap.push(Head { key, slot });
     }
-
-    /// How many pieces are in memory.
-    #[cfg(test)]
-    pub(crate) fn opened(&self) -> usize {
-        self.open.iter().flatten().count()
-    }
 }
 
 impl Open {
