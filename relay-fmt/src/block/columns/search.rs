@@ -327,7 +327,11 @@ fn any_shows(slot: Slot, values: &[u64], texts: &[u8], wanted: &[u8], part: Part
     let finder = memmem::Finder::new(wanted);
     let mut room = Vec::new();
     let mut before = None;
-    values.iter().any(|value| {
+    let least = match slot {
+        Slot::Integer | Slot::Padded(_) => least(wanted),
+        _ => 0,
+    };
+    values.iter().filter(|value| (**value as i64).unsigned_abs() >= least).any(|value| {
         if before.replace(*value) == Some(*value) {
             return false;
         }
@@ -349,6 +353,14 @@ fn any_shows(slot: Slot, values: &[u64], texts: &[u8], wanted: &[u8], part: Part
     })
 }
 
+/// No number below this shows these digits, also not with zeros in front.
+fn least(wanted: &[u8]) -> u64 {
+    let digits = wanted.iter().filter(|byte| byte.is_ascii_digit());
+    let count = digits.skip_while(|digit| **digit == b'0').count();
+    let above = count.checked_sub(1).and_then(|n| u32::try_from(n).ok());
+    above.map_or(0, |n| 10u64.checked_pow(n).unwrap_or(0))
+}
+
 /// Whether a decimal with one of these mantissas may show this. Point and sign are not looked at, nor
 /// zeros in front, which may fill up.
 fn any_has_digits(mantissas: &[u64], wanted: &[u8]) -> bool {
@@ -356,8 +368,10 @@ fn any_has_digits(mantissas: &[u64], wanted: &[u8]) -> bool {
     let digits: Vec<u8> = digits.skip_while(|digit| *digit == b'0').collect();
     let finder = memmem::Finder::new(&digits);
     let mut room = Vec::new();
+    let least = least(&digits);
+    let large = |mantissa: &&u64| (**mantissa as i64).unsigned_abs() >= least;
     digits.is_empty()
-        || mantissas.iter().any(|mantissa| {
+        || mantissas.iter().filter(large).any(|mantissa| {
             room.clear();
             let shown = Slot::Integer.write(*mantissa, 0, &[], &mut room);
             shown.is_err() || finder.find(&room).is_some()
