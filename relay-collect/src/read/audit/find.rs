@@ -8,9 +8,9 @@ use std::collections::HashSet;
 
 /// Closes the books.
 pub(super) fn audit(books: Books) -> Audit {
-    let Books { accounts, damaged, doubts, tombstones, archives, bytes } = books;
-    let mut channels: Vec<ChannelAudit> =
-        accounts.into_iter().map(|(id, account)| channel(id, account)).collect();
+    let Books { accounts, damaged, doubts, harmed, tombstones, archives, bytes } = books;
+    let channels = accounts.into_iter().map(|(id, account)| channel(id, account, &harmed));
+    let mut channels: Vec<ChannelAudit> = channels.collect();
     channels.sort_by(|a, b| (&a.channel, a.pid, a.key).cmp(&(&b.channel, b.pid, b.key)));
     let of_channels = channels.iter().map(|c| c.verdict).max().unwrap_or(Verdict::Whole);
     let unsure = if doubts.is_empty() { Verdict::Whole } else { Verdict::CannotTell };
@@ -33,7 +33,7 @@ pub(super) fn audit(books: Books) -> Audit {
     }
 }
 
-fn channel(id: ChannelId, mut account: Account) -> ChannelAudit {
+fn channel(id: ChannelId, mut account: Account, harmed: &HashSet<String>) -> ChannelAudit {
     let (name, program, pid) =
         account.source.as_ref().map_or(("?".to_owned(), "?".to_owned(), 0), |s| {
             (s.channel.clone(), s.program.clone(), s.pid)
@@ -53,8 +53,7 @@ fn channel(id: ChannelId, mut account: Account) -> ChannelAudit {
         );
     }
     // What was discarded took numbers and no place.
-    let overwrites = account.overwrites || account.last_word.as_ref().is_some_and(|w| w.overwrites);
-    let overwritten = if overwrites { by_place } else { 0 };
+    let overwritten = overwritten(&mut account, by_place, harmed.contains(&name));
     let lost = if by_number > by_place {
         (by_number - by_place).saturating_sub(discarded) + by_place - overwritten
     } else {
@@ -97,6 +96,22 @@ fn channel(id: ChannelId, mut account: Account) -> ChannelAudit {
         doubts: account.doubts,
         key: id,
     }
+}
+
+/// How many of the records that sub-buffers lack were overwritten, as configured. Where archives are
+/// harmed it may be these that had them: then none.
+fn overwritten(account: &mut Account, lacks: u64, harmed: bool) -> u64 {
+    let overwrites = account.overwrites || account.last_word.as_ref().is_some_and(|w| w.overwrites);
+    if !overwrites || lacks == 0 {
+        return 0;
+    }
+    if harmed {
+        account.doubts.push(format!(
+            "of the {lacks} records that are missing some may have been overwritten as configured; archives are harmed, so all count as lost"
+        ));
+        return 0;
+    }
+    lacks
 }
 
 /// What is missing by the numbers of the writers.

@@ -2,7 +2,7 @@
 
 use super::account::Account;
 use super::{Audit, find};
-use crate::read::files::stem;
+use crate::read::files::{ArchiveName, stem};
 use crate::read::live::source_of;
 use crate::read::merge::held;
 use crate::read::snapshot::{Grabbed, grab_all};
@@ -21,6 +21,8 @@ pub(super) struct Books {
     pub(super) accounts: BTreeMap<ChannelId, Account>,
     pub(super) damaged: Vec<String>,
     pub(super) doubts: Vec<String>,
+    /// Names of channels of whose archives not everything is there that was written.
+    pub(super) harmed: HashSet<String>,
     pub(super) tombstones: HashMap<String, Tombstone>,
     pub(super) archives: u64,
     pub(super) bytes: u64,
@@ -35,6 +37,7 @@ pub(super) fn run(store: &Store) -> io::Result<Audit> {
     for (name, why) in unreadable {
         books.damaged.push(format!("{}: {why}", name.file));
         books.doubts.push(format!("{} cannot be read: {why}", name.file));
+        books.harmed.insert(name.channel);
     }
     books.archives = archives.len() as u64;
     for (_, entry) in archives.iter().flat_map(|archive| &archive.entries) {
@@ -46,6 +49,7 @@ pub(super) fn run(store: &Store) -> io::Result<Audit> {
     for archive in &archives {
         let same = before.filter(|before| before.name.channel == archive.name.channel);
         let believed = books.sequence(same, archive);
+        books.blocks_in_sequence(archive);
         books.archive(archive, believed);
         before = Some(archive);
     }
@@ -79,7 +83,7 @@ impl Books {
             }
             // What the oldest tombstone says may have been deleted with the archive it was in.
             if !deleted && !self.any_tombstone(&name.channel) {
-                self.doubts.push(format!(
+                self.doubt_about(name, format!(
                     "{} came before {file} and is not there; no tombstone says that retention deleted it",
                     header.predecessor
                 ));
@@ -91,14 +95,42 @@ impl Books {
             return false;
         }
         if predecessor.is_empty() {
-            self.doubts.push(format!("{file} does not say that it follows {}", before.name.file));
+            self.doubt_about(
+                name,
+                format!("{file} does not say that it follows {}", before.name.file),
+            );
         } else if !deleted {
-            self.doubts.push(format!(
-                "{} stands between {} and {file} and is not there",
-                header.predecessor, before.name.file
-            ));
+            self.doubt_about(
+                name,
+                format!(
+                    "{} stands between {} and {file} and is not there",
+                    header.predecessor, before.name.file
+                ),
+            );
         }
         deleted
+    }
+
+    /// Something of a channel's archives is not there.
+    fn doubt_about(&mut self, name: &ArchiveName, doubt: String) {
+        self.doubts.push(doubt);
+        self.harmed.insert(name.channel.clone());
+    }
+
+    /// Whether the blocks of an archive are those that were written: they are numbered from 0.
+    fn blocks_in_sequence(&mut self, archive: &Archive) {
+        let mut expected = 0;
+        for block in archive.blocks() {
+            let (is, at) = (block.header.sequence, block.offset);
+            if is != expected {
+                let file = &archive.name.file;
+                self.doubt_about(
+                    &archive.name,
+                    format!("{file}: at byte {at} stands block {is}; block {expected} should"),
+                );
+            }
+            expected = is.saturating_add(1);
+        }
     }
 
     fn any_tombstone(&self, channel: &str) -> bool {
@@ -116,6 +148,7 @@ impl Books {
         self.bytes += archive.bytes.len().unwrap_or(0);
         let file = &archive.name.file;
         for damage in archive.damages.iter().filter(|d| d.offset < archive.void_from) {
+            self.harmed.insert(archive.name.channel.clone());
             let lost = damage.block.as_deref();
             let held = lost.map_or(String::new(), |block| format!("; it held {}", held(block)));
             let (at, error) = (damage.offset, &damage.error);
