@@ -3,7 +3,6 @@
 use super::account::Account;
 use super::{Audit, find};
 use crate::read::files::{ArchiveName, stem};
-use crate::read::live::source_of;
 use crate::read::merge::held;
 use crate::read::snapshot::{Grabbed, grab_all};
 use crate::read::split::split;
@@ -11,7 +10,6 @@ use crate::read::store::{Archive, Archives, Depth, Store};
 use relay_fmt::archive::{BlockEntry, DamageKind, Entry, ReadAt, Tombstone};
 use relay_fmt::rows::ChannelId;
 use relay_fmt::rows::Run;
-use relay_log::channel::{Counter, OnFull};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
@@ -28,7 +26,14 @@ pub(super) struct Books {
     pub(super) bytes: u64,
 }
 
-pub(super) fn run(store: &Store) -> io::Result<Audit> {
+/// What a walk found.
+pub(super) struct Walked {
+    pub(super) audit: Audit,
+    /// Whether there are channels that began while it walked: what waits in them is not counted.
+    pub(super) late: bool,
+}
+
+pub(super) fn run(store: &Store) -> io::Result<Walked> {
     let mut books = Books::default();
     let mut notes = Vec::new();
     // Live first: what the collector moves meanwhile is in the archives.
@@ -53,20 +58,13 @@ pub(super) fn run(store: &Store) -> io::Result<Audit> {
         books.archive(archive, believed);
         before = Some(archive);
     }
-    // Channels that began after the first look.
-    let known: HashSet<String> = grabbed.iter().map(|g| g.tail.file.clone()).collect();
-    let announced = books.accounts.values().any(|a| {
-        a.last_word.is_none() && a.file.as_ref().is_some_and(|file| !known.contains(file))
-    });
-    if announced {
-        let late = grab_all(store, &mut Vec::new())?.into_iter();
-        grabbed.extend(late.filter(|g| !known.contains(&g.tail.file)));
-    }
+    let known: HashSet<ChannelId> = grabbed.iter().map(|g| g.tail.source.id).collect();
+    let late = books.late(store, &known)?;
     for grabbed in &mut grabbed {
         books.live(grabbed, &mut notes);
     }
     books.doubts.append(&mut notes);
-    Ok(find::audit(books))
+    Ok(Walked { audit: find::audit(books), late })
 }
 
 impl Books {
@@ -222,18 +220,31 @@ impl Books {
         false
     }
 
+    /// Finds channels in the archives that were not there at the first look, but are now. What they
+    /// hold is newer than the archives: it is compared with nothing.
+    fn late(&mut self, store: &Store, known: &HashSet<ChannelId>) -> io::Result<bool> {
+        let is_late =
+            |id: &ChannelId, account: &Account| account.last_word.is_none() && !known.contains(id);
+        if !self.accounts.iter().any(|(id, account)| is_late(id, account)) {
+            return Ok(false);
+        }
+        let mut late = false;
+        for (_, reader) in store.channels()?.channels {
+            let id = reader.identity().id;
+            let account = self.accounts.get_mut(&id).filter(|account| is_late(&id, account));
+            if let Some(account) = account {
+                account.is_live(&reader);
+                late = true;
+            }
+        }
+        Ok(late)
+    }
+
     /// What a live channel holds beyond the archives waits; it is not lost.
     fn live(&mut self, grabbed: &mut Grabbed, notes: &mut Vec<String>) {
         let tail = &mut grabbed.tail;
-        let identity = tail.reader.identity().clone();
-        let counters = tail.reader.status().map(|status| status.counters).unwrap_or_default();
-        let account = self.accounts.entry(identity.id).or_default();
-        account.source.get_or_insert_with(|| source_of(&identity));
-        account.live = true;
-        account.overwrites = identity.on_full == OnFull::Overwrite;
-        for counter in [Counter::DiscardedFull, Counter::DiscardedDisk] {
-            account.discarded += counters.get(counter as usize).copied().unwrap_or(0);
-        }
+        let account = self.accounts.entry(tail.source.id).or_default();
+        account.is_live(&tail.reader);
         for bytes in &grabbed.subs {
             let of = bytes.sub;
             let sub = account.subs.get(&of.index).copied().unwrap_or_default();
