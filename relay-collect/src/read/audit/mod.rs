@@ -8,6 +8,7 @@
 
 mod account;
 mod find;
+mod live;
 mod text;
 mod walk;
 

@@ -1,11 +1,9 @@
 //! Walks over everything that a store holds, and keeps the accounts.
 
 use super::account::Account;
-use super::{Audit, find};
+use super::{Audit, find, live};
 use crate::read::files::{ArchiveName, stem};
 use crate::read::merge::held;
-use crate::read::snapshot::{Grabbed, grab_all};
-use crate::read::split::split;
 use crate::read::store::{Archive, Archives, Depth, Store};
 use relay_fmt::archive::{BlockEntry, DamageKind, Entry, ReadAt, Tombstone};
 use relay_fmt::rows::ChannelId;
@@ -37,7 +35,7 @@ pub(super) fn run(store: &Store) -> io::Result<Walked> {
     let mut books = Books::default();
     let mut notes = Vec::new();
     // Live first: what the collector moves meanwhile is in the archives.
-    let mut grabbed = grab_all(store, &mut notes)?;
+    let mut seen = live::look(store, &mut notes)?;
     let Archives { archives, unreadable } = store.archives(Depth::Whole)?;
     for (name, why) in unreadable {
         books.damaged.push(format!("{}: {why}", name.file));
@@ -58,10 +56,10 @@ pub(super) fn run(store: &Store) -> io::Result<Walked> {
         books.archive(archive, believed);
         before = Some(archive);
     }
-    let known: HashSet<ChannelId> = grabbed.iter().map(|g| g.tail.source.id).collect();
+    let known: HashSet<ChannelId> = seen.iter().map(|s| s.grabbed.tail.source.id).collect();
     let late = books.late(store, &known)?;
-    for grabbed in &mut grabbed {
-        books.live(grabbed, &mut notes);
+    for seen in &mut seen {
+        books.live(seen, &mut notes);
     }
     books.doubts.append(&mut notes);
     Ok(Walked { audit: find::audit(books), late })
@@ -238,40 +236,5 @@ impl Books {
             }
         }
         Ok(late)
-    }
-
-    /// What a live channel holds beyond the archives waits; it is not lost.
-    fn live(&mut self, grabbed: &mut Grabbed, notes: &mut Vec<String>) {
-        let tail = &mut grabbed.tail;
-        let account = self.accounts.entry(tail.source.id).or_default();
-        account.is_live(&tail.reader);
-        for bytes in &grabbed.subs {
-            let of = bytes.sub;
-            let sub = account.subs.get(&of.index).copied().unwrap_or_default();
-            if of.generation > sub.generation && of.prior > sub.total {
-                let lacks = of.prior - sub.total;
-                let (index, generation) = (of.index, of.generation);
-                account.lacks.push((
-                    lacks,
-                    format!("{lacks} records of sub-buffer {index} before generation {generation}, which is live"),
-                ));
-            }
-            let from = if of.generation == sub.generation { sub.bytes } else { 0 };
-            if of.generation >= sub.generation {
-                account.waiting_bytes += u64::from(of.committed.saturating_sub(from));
-            }
-        }
-        let subs = &account.subs;
-        let skip = |place: &crate::read::split::Place| {
-            let sub = subs.get(&place.sub_buffer);
-            sub.is_some_and(|sub| (place.generation, place.end) <= (sub.generation, sub.bytes))
-        };
-        let split = split(tail, &grabbed.subs, notes, skip);
-        account.waiting += split.len() as u64;
-        for s in &split {
-            let writer = account.writers.entry(s.place.writer).or_default();
-            writer.thread.clone_from(&s.hand.thread);
-            writer.add(s.place.number, 1, "the live channel");
-        }
     }
 }
