@@ -4,15 +4,23 @@ use super::account::Account;
 use super::walk::Books;
 use super::{Audit, ChannelAudit, Missing, Verdict};
 use relay_fmt::rows::ChannelId;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Closes the books.
 pub(super) fn audit(books: Books) -> Audit {
-    let Books { accounts, damaged, doubts, harmed, tombstones, archives, bytes } = books;
+    let Books { accounts, damaged, mut doubts, harmed, quarantined, tombstones, archives, bytes } =
+        books;
+    let open: Vec<bool> = quarantined.keys().map(|what| is_open(&accounts, what)).collect();
     let channels = accounts.into_iter().map(|(id, account)| channel(id, account, &harmed));
     let mut channels: Vec<ChannelAudit> = channels.collect();
     channels.sort_by(|a, b| (&a.channel, a.pid, a.key).cmp(&(&b.channel, b.pid, b.key)));
     let of_channels = channels.iter().map(|c| c.verdict).max().unwrap_or(Verdict::Whole);
+    for ((what, why), open) in quarantined.iter().zip(open) {
+        // Whole accounts have a place for every record: then nothing is missing because of it.
+        if open || of_channels > Verdict::Whole {
+            doubts.push(format!("{what} was set aside: {why}"));
+        }
+    }
     let unsure = if doubts.is_empty() { Verdict::Whole } else { Verdict::CannotTell };
     let sum = |of: fn(&ChannelAudit) -> u64| channels.iter().map(of).sum();
     let processes: HashSet<(&str, u32)> =
@@ -31,6 +39,23 @@ pub(super) fn audit(books: Books) -> Audit {
         doubts,
         channels,
     }
+}
+
+/// Whether the accounts do not reach beyond what was set aside: then they do not tell what was in it.
+fn is_open(accounts: &BTreeMap<ChannelId, Account>, what: &str) -> bool {
+    // `<channel's file>.<sub-buffer>.<generation>.<byte>.bin`; files that are no channel have no place.
+    let Some(place) = what.strip_suffix(".bin") else { return false };
+    let mut parts = place.rsplitn(4, '.').skip(1);
+    let generation = parts.next().and_then(|part| part.parse::<u64>().ok());
+    let index = parts.next().and_then(|part| part.parse::<u32>().ok());
+    let (Some(generation), Some(index), Some(file)) = (generation, index, parts.next()) else {
+        return true;
+    };
+    let account = accounts.iter().find(|(id, account)| {
+        account.file.as_deref() == Some(file) || file.ends_with(&format!("-{id}.relay"))
+    });
+    let at = account.and_then(|(_, account)| account.subs.get(&index));
+    at.is_none_or(|at| at.generation <= generation)
 }
 
 fn channel(id: ChannelId, mut account: Account, harmed: &HashSet<String>) -> ChannelAudit {

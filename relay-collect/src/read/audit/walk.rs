@@ -19,6 +19,8 @@ pub(super) struct Books {
     pub(super) doubts: Vec<String>,
     /// Names of channels of whose archives not everything is there that was written.
     pub(super) harmed: HashSet<String>,
+    /// What was set aside, as the archives say, and why.
+    pub(super) quarantined: BTreeMap<String, String>,
     pub(super) tombstones: HashMap<String, Tombstone>,
     pub(super) archives: u64,
     pub(super) bytes: u64,
@@ -202,6 +204,9 @@ impl Books {
                 let account = self.account(announce.source.id);
                 account.source.get_or_insert_with(|| announce.source.clone());
                 account.file = Some(announce.file.clone());
+            }
+            Entry::Quarantine(aside) => {
+                self.quarantined.insert(aside.what.clone(), aside.why.clone());
             }
             Entry::Final(last) => self.account(last.id).last_word = Some(last.clone()),
             Entry::Positions(positions) => {
