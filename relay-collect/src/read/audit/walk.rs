@@ -5,7 +5,7 @@ use super::{Audit, find, live};
 use crate::read::files::{ArchiveName, stem};
 use crate::read::merge::held;
 use crate::read::store::{Archive, Archives, Depth, Store};
-use relay_fmt::archive::{BlockEntry, DamageKind, Entry, ReadAt, Tombstone};
+use relay_fmt::archive::{BlockEntry, Damage, DamageKind, Entry, Opened, ReadAt, Tombstone};
 use relay_fmt::rows::ChannelId;
 use relay_fmt::rows::Run;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -144,19 +144,8 @@ impl Books {
     /// Control frames and blocks in the order they stand in.
     fn archive(&mut self, archive: &Archive, believed: bool) {
         self.bytes += archive.bytes.len().unwrap_or(0);
+        self.damages(archive);
         let file = &archive.name.file;
-        for damage in archive.damages.iter().filter(|d| d.offset < archive.void_from) {
-            self.harmed.insert(archive.name.channel.clone());
-            let lost = damage.block.as_deref();
-            let held = lost.map_or(String::new(), |block| format!("; it held {}", held(block)));
-            let (at, error) = (damage.offset, &damage.error);
-            self.damaged.push(format!("{file}: damaged at byte {at}: {error}{held}"));
-            if let Some(block) = lost {
-                self.lost_block(block);
-            } else if damage.kind != DamageKind::Body {
-                self.doubts.push(format!("{file}: what stood at byte {at} is not known"));
-            }
-        }
         let bad: HashSet<u64> = archive.damages.iter().map(|damage| damage.offset).collect();
         let mut entries = archive.entries.iter().peekable();
         let mut first = true;
@@ -183,6 +172,32 @@ impl Books {
         }
         for (_, entry) in entries {
             first &= !self.entry(entry, believed && first, file);
+        }
+    }
+
+    /// What is damaged, and what it held: by its header, or by the archive's directory.
+    fn damages(&mut self, archive: &Archive) {
+        let file = &archive.name.file;
+        let gone = gone(archive);
+        for block in &gone {
+            let (at, held) = (block.offset, held(block));
+            self.damaged.push(format!(
+                "{file}: the block at byte {at} is not there; by the directory it held {held}"
+            ));
+            self.harmed.insert(archive.name.channel.clone());
+            self.lost_block(block);
+        }
+        for damage in archive.damages.iter().filter(|d| d.offset < archive.void_from) {
+            self.harmed.insert(archive.name.channel.clone());
+            let lost = damage.block.as_deref();
+            let held = lost.map_or(String::new(), |block| format!("; it held {}", held(block)));
+            let (at, error) = (damage.offset, &damage.error);
+            self.damaged.push(format!("{file}: damaged at byte {at}: {error}{held}"));
+            if let Some(block) = lost {
+                self.lost_block(block);
+            } else if damage.kind != DamageKind::Body && !is_only(damage, &gone) {
+                self.doubts.push(format!("{file}: what stood at byte {at} is not known"));
+            }
         }
     }
 
@@ -242,4 +257,31 @@ impl Books {
         }
         Ok(late)
     }
+}
+
+/// Blocks that a sealed archive's directory lists and that are not where it says.
+fn gone(archive: &Archive) -> Vec<BlockEntry> {
+    if !archive.name.sealed {
+        return Vec::new();
+    }
+    let there: HashSet<(u64, u32)> =
+        archive.directory.blocks.iter().map(|block| (block.offset, block.crc)).collect();
+    match relay_fmt::archive::open(&archive.bytes) {
+        Ok(Opened::Sealed(listed)) if listed.header.uuid == archive.directory.header.uuid => {
+            let blocks = listed.blocks.into_iter().filter(|b| b.offset < archive.void_from);
+            blocks.filter(|block| !there.contains(&(block.offset, block.crc))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether nothing but these blocks stood where the damage is.
+fn is_only(damage: &Damage, blocks: &[BlockEntry]) -> bool {
+    let mut at = damage.offset;
+    for block in blocks {
+        if block.offset == at {
+            at = block.end();
+        }
+    }
+    at == damage.offset.saturating_add(damage.len)
 }
