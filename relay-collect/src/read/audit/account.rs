@@ -1,8 +1,10 @@
 //! The accounts of one channel.
 
+use crate::read::live::source_of;
 use crate::read::ranges::Ranges;
 use relay_fmt::archive::{ChannelPosition, Final};
 use relay_fmt::rows::{Run, Source};
+use relay_log::channel::{ChannelReader, Counter, OnFull};
 use std::collections::{BTreeMap, HashMap};
 
 /// How far one sub-buffer is accounted for.
@@ -90,6 +92,18 @@ pub(super) struct Account {
 }
 
 impl Account {
+    /// The channel is in the live directory.
+    pub(super) fn is_live(&mut self, reader: &ChannelReader) {
+        let identity = reader.identity();
+        self.source.get_or_insert_with(|| source_of(identity));
+        self.live = true;
+        self.overwrites = identity.on_full == OnFull::Overwrite;
+        let counters = reader.status().map(|status| status.counters).unwrap_or_default();
+        for counter in [Counter::DiscardedFull, Counter::DiscardedDisk] {
+            self.discarded += counters.get(counter as usize).copied().unwrap_or(0);
+        }
+    }
+
     fn lack(&mut self, records: u64, index: u32, generation: u64, place: &str) {
         if records > 0 {
             let what = format!(

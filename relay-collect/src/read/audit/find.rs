@@ -4,15 +4,23 @@ use super::account::Account;
 use super::walk::Books;
 use super::{Audit, ChannelAudit, Missing, Verdict};
 use relay_fmt::rows::ChannelId;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Closes the books.
 pub(super) fn audit(books: Books) -> Audit {
-    let Books { accounts, damaged, doubts, tombstones, archives, bytes } = books;
-    let mut channels: Vec<ChannelAudit> =
-        accounts.into_iter().map(|(id, account)| channel(id, account)).collect();
+    let Books { accounts, damaged, mut doubts, harmed, quarantined, tombstones, archives, bytes } =
+        books;
+    let open: Vec<bool> = quarantined.keys().map(|what| is_open(&accounts, what)).collect();
+    let channels = accounts.into_iter().map(|(id, account)| channel(id, account, &harmed));
+    let mut channels: Vec<ChannelAudit> = channels.collect();
     channels.sort_by(|a, b| (&a.channel, a.pid, a.key).cmp(&(&b.channel, b.pid, b.key)));
     let of_channels = channels.iter().map(|c| c.verdict).max().unwrap_or(Verdict::Whole);
+    for ((what, why), open) in quarantined.iter().zip(open) {
+        // Whole accounts have a place for every record: then nothing is missing because of it.
+        if open || of_channels > Verdict::Whole {
+            doubts.push(format!("{what} was set aside: {why}"));
+        }
+    }
     let unsure = if doubts.is_empty() { Verdict::Whole } else { Verdict::CannotTell };
     let sum = |of: fn(&ChannelAudit) -> u64| channels.iter().map(of).sum();
     let processes: HashSet<(&str, u32)> =
@@ -33,7 +41,24 @@ pub(super) fn audit(books: Books) -> Audit {
     }
 }
 
-fn channel(id: ChannelId, mut account: Account) -> ChannelAudit {
+/// Whether the accounts do not reach beyond what was set aside: then they do not tell what was in it.
+fn is_open(accounts: &BTreeMap<ChannelId, Account>, what: &str) -> bool {
+    // `<channel's file>.<sub-buffer>.<generation>.<byte>.bin`; files that are no channel have no place.
+    let Some(place) = what.strip_suffix(".bin") else { return false };
+    let mut parts = place.rsplitn(4, '.').skip(1);
+    let generation = parts.next().and_then(|part| part.parse::<u64>().ok());
+    let index = parts.next().and_then(|part| part.parse::<u32>().ok());
+    let (Some(generation), Some(index), Some(file)) = (generation, index, parts.next()) else {
+        return true;
+    };
+    let account = accounts.iter().find(|(id, account)| {
+        account.file.as_deref() == Some(file) || file.ends_with(&format!("-{id}.relay"))
+    });
+    let at = account.and_then(|(_, account)| account.subs.get(&index));
+    at.is_none_or(|at| at.generation <= generation)
+}
+
+fn channel(id: ChannelId, mut account: Account, harmed: &HashSet<String>) -> ChannelAudit {
     let (name, program, pid) =
         account.source.as_ref().map_or(("?".to_owned(), "?".to_owned(), 0), |s| {
             (s.channel.clone(), s.program.clone(), s.pid)
@@ -53,8 +78,7 @@ fn channel(id: ChannelId, mut account: Account) -> ChannelAudit {
         );
     }
     // What was discarded took numbers and no place.
-    let overwrites = account.overwrites || account.last_word.as_ref().is_some_and(|w| w.overwrites);
-    let overwritten = if overwrites { by_place } else { 0 };
+    let overwritten = overwritten(&mut account, by_place, harmed.contains(&name));
     let lost = if by_number > by_place {
         (by_number - by_place).saturating_sub(discarded) + by_place - overwritten
     } else {
@@ -97,6 +121,22 @@ fn channel(id: ChannelId, mut account: Account) -> ChannelAudit {
         doubts: account.doubts,
         key: id,
     }
+}
+
+/// How many of the records that sub-buffers lack were overwritten, as configured. Where archives are
+/// harmed it may be these that had them: then none.
+fn overwritten(account: &mut Account, lacks: u64, harmed: bool) -> u64 {
+    let overwrites = account.overwrites || account.last_word.as_ref().is_some_and(|w| w.overwrites);
+    if !overwrites || lacks == 0 {
+        return 0;
+    }
+    if harmed {
+        account.doubts.push(format!(
+            "of the {lacks} records that are missing some may have been overwritten as configured; archives are harmed, so all count as lost"
+        ));
+        return 0;
+    }
+    lacks
 }
 
 /// What is missing by the numbers of the writers.

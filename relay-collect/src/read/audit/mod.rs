@@ -8,6 +8,7 @@
 
 mod account;
 mod find;
+mod live;
 mod text;
 mod walk;
 
@@ -105,18 +106,28 @@ pub struct Audit {
     pub doubts: Vec<String>,
 }
 
+/// How often the audit looks at most.
+const LOOKS: u32 = 4;
+
 impl Audit {
     /// Audits a store.
     ///
-    /// A channel that came and went while the audit looked is looked for once more.
+    /// A channel that came or went while the audit looked is looked for again, some times: what waits
+    /// in one that came during the last look is not counted.
     ///
     /// # Errors
     /// When a directory cannot be read.
     pub fn of(store: &Store) -> io::Result<Self> {
-        let audit = walk::run(store)?;
-        if audit.channels.iter().any(|c| !c.live && !c.finished) {
-            return walk::run(store);
+        let mut walked = walk::run(store)?;
+        let gone = walked.audit.channels.iter().any(|c| !c.live && !c.finished);
+        let mut again = gone || walked.late;
+        for _ in 1..LOOKS {
+            if !again {
+                break;
+            }
+            walked = walk::run(store)?;
+            again = walked.late;
         }
-        Ok(audit)
+        Ok(walked.audit)
     }
 }

@@ -1,17 +1,13 @@
 //! Walks over everything that a store holds, and keeps the accounts.
 
 use super::account::Account;
-use super::{Audit, find};
-use crate::read::files::stem;
-use crate::read::live::source_of;
+use super::{Audit, find, live};
+use crate::read::files::{ArchiveName, stem};
 use crate::read::merge::held;
-use crate::read::snapshot::{Grabbed, grab_all};
-use crate::read::split::split;
 use crate::read::store::{Archive, Archives, Depth, Store};
-use relay_fmt::archive::{BlockEntry, DamageKind, Entry, ReadAt, Tombstone};
+use relay_fmt::archive::{BlockEntry, Damage, DamageKind, Entry, Opened, ReadAt, Tombstone};
 use relay_fmt::rows::ChannelId;
 use relay_fmt::rows::Run;
-use relay_log::channel::{Counter, OnFull};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
@@ -21,20 +17,32 @@ pub(super) struct Books {
     pub(super) accounts: BTreeMap<ChannelId, Account>,
     pub(super) damaged: Vec<String>,
     pub(super) doubts: Vec<String>,
+    /// Names of channels of whose archives not everything is there that was written.
+    pub(super) harmed: HashSet<String>,
+    /// What was set aside, as the archives say, and why.
+    pub(super) quarantined: BTreeMap<String, String>,
     pub(super) tombstones: HashMap<String, Tombstone>,
     pub(super) archives: u64,
     pub(super) bytes: u64,
 }
 
-pub(super) fn run(store: &Store) -> io::Result<Audit> {
+/// What a walk found.
+pub(super) struct Walked {
+    pub(super) audit: Audit,
+    /// Whether there are channels that began while it walked: what waits in them is not counted.
+    pub(super) late: bool,
+}
+
+pub(super) fn run(store: &Store) -> io::Result<Walked> {
     let mut books = Books::default();
     let mut notes = Vec::new();
     // Live first: what the collector moves meanwhile is in the archives.
-    let mut grabbed = grab_all(store, &mut notes)?;
+    let mut seen = live::look(store, &mut notes)?;
     let Archives { archives, unreadable } = store.archives(Depth::Whole)?;
     for (name, why) in unreadable {
         books.damaged.push(format!("{}: {why}", name.file));
         books.doubts.push(format!("{} cannot be read: {why}", name.file));
+        books.harmed.insert(name.channel);
     }
     books.archives = archives.len() as u64;
     for (_, entry) in archives.iter().flat_map(|archive| &archive.entries) {
@@ -46,23 +54,17 @@ pub(super) fn run(store: &Store) -> io::Result<Audit> {
     for archive in &archives {
         let same = before.filter(|before| before.name.channel == archive.name.channel);
         let believed = books.sequence(same, archive);
+        books.blocks_in_sequence(archive);
         books.archive(archive, believed);
         before = Some(archive);
     }
-    // Channels that began after the first look.
-    let known: HashSet<String> = grabbed.iter().map(|g| g.tail.file.clone()).collect();
-    let announced = books.accounts.values().any(|a| {
-        a.last_word.is_none() && a.file.as_ref().is_some_and(|file| !known.contains(file))
-    });
-    if announced {
-        let late = grab_all(store, &mut Vec::new())?.into_iter();
-        grabbed.extend(late.filter(|g| !known.contains(&g.tail.file)));
-    }
-    for grabbed in &mut grabbed {
-        books.live(grabbed, &mut notes);
+    let known: HashSet<ChannelId> = seen.iter().map(|s| s.grabbed.tail.source.id).collect();
+    let late = books.late(store, &known)?;
+    for seen in &mut seen {
+        books.live(seen, &mut notes);
     }
     books.doubts.append(&mut notes);
-    Ok(find::audit(books))
+    Ok(Walked { audit: find::audit(books), late })
 }
 
 impl Books {
@@ -79,7 +81,7 @@ impl Books {
             }
             // What the oldest tombstone says may have been deleted with the archive it was in.
             if !deleted && !self.any_tombstone(&name.channel) {
-                self.doubts.push(format!(
+                self.doubt_about(name, format!(
                     "{} came before {file} and is not there; no tombstone says that retention deleted it",
                     header.predecessor
                 ));
@@ -91,14 +93,42 @@ impl Books {
             return false;
         }
         if predecessor.is_empty() {
-            self.doubts.push(format!("{file} does not say that it follows {}", before.name.file));
+            self.doubt_about(
+                name,
+                format!("{file} does not say that it follows {}", before.name.file),
+            );
         } else if !deleted {
-            self.doubts.push(format!(
-                "{} stands between {} and {file} and is not there",
-                header.predecessor, before.name.file
-            ));
+            self.doubt_about(
+                name,
+                format!(
+                    "{} stands between {} and {file} and is not there",
+                    header.predecessor, before.name.file
+                ),
+            );
         }
         deleted
+    }
+
+    /// Something of a channel's archives is not there.
+    fn doubt_about(&mut self, name: &ArchiveName, doubt: String) {
+        self.doubts.push(doubt);
+        self.harmed.insert(name.channel.clone());
+    }
+
+    /// Whether the blocks of an archive are those that were written: they are numbered from 0.
+    fn blocks_in_sequence(&mut self, archive: &Archive) {
+        let mut expected = 0;
+        for block in archive.blocks() {
+            let (is, at) = (block.header.sequence, block.offset);
+            if is != expected {
+                let file = &archive.name.file;
+                self.doubt_about(
+                    &archive.name,
+                    format!("{file}: at byte {at} stands block {is}; block {expected} should"),
+                );
+            }
+            expected = is.saturating_add(1);
+        }
     }
 
     fn any_tombstone(&self, channel: &str) -> bool {
@@ -114,18 +144,8 @@ impl Books {
     /// Control frames and blocks in the order they stand in.
     fn archive(&mut self, archive: &Archive, believed: bool) {
         self.bytes += archive.bytes.len().unwrap_or(0);
+        self.damages(archive);
         let file = &archive.name.file;
-        for damage in archive.damages.iter().filter(|d| d.offset < archive.void_from) {
-            let lost = damage.block.as_deref();
-            let held = lost.map_or(String::new(), |block| format!("; it held {}", held(block)));
-            let (at, error) = (damage.offset, &damage.error);
-            self.damaged.push(format!("{file}: damaged at byte {at}: {error}{held}"));
-            if let Some(block) = lost {
-                self.lost_block(block);
-            } else if damage.kind != DamageKind::Body {
-                self.doubts.push(format!("{file}: what stood at byte {at} is not known"));
-            }
-        }
         let bad: HashSet<u64> = archive.damages.iter().map(|damage| damage.offset).collect();
         let mut entries = archive.entries.iter().peekable();
         let mut first = true;
@@ -155,6 +175,32 @@ impl Books {
         }
     }
 
+    /// What is damaged, and what it held: by its header, or by the archive's directory.
+    fn damages(&mut self, archive: &Archive) {
+        let file = &archive.name.file;
+        let gone = gone(archive);
+        for block in &gone {
+            let (at, held) = (block.offset, held(block));
+            self.damaged.push(format!(
+                "{file}: the block at byte {at} is not there; by the directory it held {held}"
+            ));
+            self.harmed.insert(archive.name.channel.clone());
+            self.lost_block(block);
+        }
+        for damage in archive.damages.iter().filter(|d| d.offset < archive.void_from) {
+            self.harmed.insert(archive.name.channel.clone());
+            let lost = damage.block.as_deref();
+            let held = lost.map_or(String::new(), |block| format!("; it held {}", held(block)));
+            let (at, error) = (damage.offset, &damage.error);
+            self.damaged.push(format!("{file}: damaged at byte {at}: {error}{held}"));
+            if let Some(block) = lost {
+                self.lost_block(block);
+            } else if damage.kind != DamageKind::Body && !is_only(damage, &gone) {
+                self.doubts.push(format!("{file}: what stood at byte {at} is not known"));
+            }
+        }
+    }
+
     fn lost_block(&mut self, block: &BlockEntry) {
         let facts = &block.header.facts;
         for run in &facts.runs {
@@ -174,6 +220,9 @@ impl Books {
                 account.source.get_or_insert_with(|| announce.source.clone());
                 account.file = Some(announce.file.clone());
             }
+            Entry::Quarantine(aside) => {
+                self.quarantined.insert(aside.what.clone(), aside.why.clone());
+            }
             Entry::Final(last) => self.account(last.id).last_word = Some(last.clone()),
             Entry::Positions(positions) => {
                 let place = format!("the beginning of {file}");
@@ -189,45 +238,50 @@ impl Books {
         false
     }
 
-    /// What a live channel holds beyond the archives waits; it is not lost.
-    fn live(&mut self, grabbed: &mut Grabbed, notes: &mut Vec<String>) {
-        let tail = &mut grabbed.tail;
-        let identity = tail.reader.identity().clone();
-        let counters = tail.reader.status().map(|status| status.counters).unwrap_or_default();
-        let account = self.accounts.entry(identity.id).or_default();
-        account.source.get_or_insert_with(|| source_of(&identity));
-        account.live = true;
-        account.overwrites = identity.on_full == OnFull::Overwrite;
-        for counter in [Counter::DiscardedFull, Counter::DiscardedDisk] {
-            account.discarded += counters.get(counter as usize).copied().unwrap_or(0);
+    /// Finds channels in the archives that were not there at the first look, but are now. What they
+    /// hold is newer than the archives: it is compared with nothing.
+    fn late(&mut self, store: &Store, known: &HashSet<ChannelId>) -> io::Result<bool> {
+        let is_late =
+            |id: &ChannelId, account: &Account| account.last_word.is_none() && !known.contains(id);
+        if !self.accounts.iter().any(|(id, account)| is_late(id, account)) {
+            return Ok(false);
         }
-        for bytes in &grabbed.subs {
-            let of = bytes.sub;
-            let sub = account.subs.get(&of.index).copied().unwrap_or_default();
-            if of.generation > sub.generation && of.prior > sub.total {
-                let lacks = of.prior - sub.total;
-                let (index, generation) = (of.index, of.generation);
-                account.lacks.push((
-                    lacks,
-                    format!("{lacks} records of sub-buffer {index} before generation {generation}, which is live"),
-                ));
-            }
-            let from = if of.generation == sub.generation { sub.bytes } else { 0 };
-            if of.generation >= sub.generation {
-                account.waiting_bytes += u64::from(of.committed.saturating_sub(from));
+        let mut late = false;
+        for (_, reader) in store.channels()?.channels {
+            let id = reader.identity().id;
+            let account = self.accounts.get_mut(&id).filter(|account| is_late(&id, account));
+            if let Some(account) = account {
+                account.is_live(&reader);
+                late = true;
             }
         }
-        let subs = &account.subs;
-        let skip = |place: &crate::read::split::Place| {
-            let sub = subs.get(&place.sub_buffer);
-            sub.is_some_and(|sub| (place.generation, place.end) <= (sub.generation, sub.bytes))
-        };
-        let split = split(tail, &grabbed.subs, notes, skip);
-        account.waiting += split.len() as u64;
-        for s in &split {
-            let writer = account.writers.entry(s.place.writer).or_default();
-            writer.thread.clone_from(&s.hand.thread);
-            writer.add(s.place.number, 1, "the live channel");
+        Ok(late)
+    }
+}
+
+/// Blocks that a sealed archive's directory lists and that are not where it says.
+fn gone(archive: &Archive) -> Vec<BlockEntry> {
+    if !archive.name.sealed {
+        return Vec::new();
+    }
+    let there: HashSet<(u64, u32)> =
+        archive.directory.blocks.iter().map(|block| (block.offset, block.crc)).collect();
+    match relay_fmt::archive::open(&archive.bytes) {
+        Ok(Opened::Sealed(listed)) if listed.header.uuid == archive.directory.header.uuid => {
+            let blocks = listed.blocks.into_iter().filter(|b| b.offset < archive.void_from);
+            blocks.filter(|block| !there.contains(&(block.offset, block.crc))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether nothing but these blocks stood where the damage is.
+fn is_only(damage: &Damage, blocks: &[BlockEntry]) -> bool {
+    let mut at = damage.offset;
+    for block in blocks {
+        if block.offset == at {
+            at = block.end();
         }
     }
+    at == damage.offset.saturating_add(damage.len)
 }
