@@ -11,6 +11,7 @@ use relay_fmt::callsite::Level;
 use relay_log::channel::ChannelReader;
 use std::collections::HashSet;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -110,7 +111,10 @@ impl Context<'_> {
 #[derive(Debug)]
 pub struct Collector {
     options: Options,
-    _locks: [Lock; 2],
+    _archive_lock: Lock,
+    live_lock: Lock,
+    /// Device and inode of the live directory that is watched.
+    live_at: (u64, u64),
     watch: Watch,
     notes: Notes,
     lanes: Vec<Lane>,
@@ -146,18 +150,10 @@ impl Collector {
             let what = || format!("cannot make {}", dir.display());
             options.make_dir(dir).map_err(|error| CollectError::Path { what: what(), error })?;
         }
-        let lock = |dir: &std::path::Path| {
-            Lock::take(dir).map_err(|error| match error {
-                LockError::Held(holder) => {
-                    CollectError::Held { holder, dir: dir.display().to_string() }
-                }
-                LockError::Io(error) => {
-                    CollectError::Path { what: format!("cannot lock {}", dir.display()), error }
-                }
-            })
-        };
         Ok(Self {
-            _locks: [lock(&archive)?, lock(&options.live_dir)?],
+            _archive_lock: lock(&archive)?,
+            live_lock: lock(&options.live_dir)?,
+            live_at: place(&options.live_dir)?,
             watch: Watch::new(&options.live_dir),
             notes,
             lanes: Vec::new(),
@@ -253,8 +249,27 @@ impl Collector {
         self.each(control, true, |lane, ctx| lane.seal(ctx))
     }
 
+    /// Sees to it that the live directory is there and is the one that is watched. Channels that went
+    /// with an old one are open, and are drained to their ends.
+    fn keep_live_dir(&mut self) -> Result<(), CollectError> {
+        let dir = &self.options.live_dir;
+        if place(dir).is_ok_and(|at| at == self.live_at) {
+            return Ok(());
+        }
+        let text = format!("{} was deleted: going on in a new one", dir.display());
+        self.notes.say(Level::Error, text);
+        let what = || format!("cannot make {}", dir.display());
+        self.options.make_dir(dir).map_err(|error| CollectError::Path { what: what(), error })?;
+        self.live_lock = lock(dir)?;
+        self.live_at = place(dir)?;
+        self.watch = Watch::new(dir);
+        self.files.clear();
+        Ok(())
+    }
+
     /// Takes channels in that are new in `live/`.
     fn find(&mut self, control: &Control) -> Result<(), CollectError> {
+        self.keep_live_dir()?;
         let dir = self.options.live_dir.clone();
         let mut there = HashSet::new();
         let entries = std::fs::read_dir(&dir).map_err(|error| CollectError::Path {
@@ -310,6 +325,10 @@ impl Collector {
             }
         };
         let Some(lane) = self.lanes.get_mut(at) else { return Ok(()) };
+        // A directory that was moved away and back shows channels that are open already.
+        if lane.lives.iter().any(|live| live.id() == reader.identity().id) {
+            return Ok(());
+        }
         let live = Live::new(reader, file.clone(), crate::live::Archived::default());
         if !lane.adopt(&mut ctx, live)? {
             // Whoever wrote that it is finished may have been killed before the disk had it.
@@ -335,6 +354,26 @@ impl Collector {
         for live in self.lanes.iter().flat_map(|lane| &lane.lives).filter(|live| live.alive) {
             // A channel that cannot be written is looked at when the sleep is over.
             let _ = live.reader.set_asleep(asleep);
+        }
+    }
+}
+
+fn lock(dir: &Path) -> Result<Lock, CollectError> {
+    Lock::take(dir).map_err(|error| match error {
+        LockError::Held(holder) => CollectError::Held { holder, dir: dir.display().to_string() },
+        LockError::Io(error) => {
+            CollectError::Path { what: format!("cannot lock {}", dir.display()), error }
+        }
+    })
+}
+
+/// Which directory it is, whatever its name.
+fn place(dir: &Path) -> Result<(u64, u64), CollectError> {
+    use std::os::unix::fs::MetadataExt;
+    match std::fs::metadata(dir) {
+        Ok(metadata) => Ok((metadata.dev(), metadata.ino())),
+        Err(error) => {
+            Err(CollectError::Path { what: format!("cannot look at {}", dir.display()), error })
         }
     }
 }
