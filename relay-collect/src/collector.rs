@@ -5,6 +5,7 @@ use crate::live::Live;
 use crate::lock::{Lock, LockError};
 use crate::notes::Notes;
 use crate::options::Options;
+use crate::read::ArchiveName;
 use crate::watch::Watch;
 use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::callsite::Level;
@@ -122,6 +123,8 @@ pub struct Collector {
     files: HashSet<String>,
     synced: Instant,
     looked: Option<Instant>,
+    /// Whether archives that were left open have been taken over.
+    taken_over: bool,
 }
 
 /// Polling while there is traffic.
@@ -160,6 +163,7 @@ impl Collector {
             files: HashSet::new(),
             synced: Instant::now(),
             looked: None,
+            taken_over: false,
             options,
         })
     }
@@ -203,8 +207,23 @@ impl Collector {
         self.rotate(control)
     }
 
+    /// Takes archives over that a killed collector has left open, also of channels that never come
+    /// back: nobody else would seal them.
+    fn take_over(&mut self, control: &Control) -> Result<(), CollectError> {
+        let names = ArchiveName::list(&self.options.archive_dir())?;
+        for name in names.iter().filter(|name| !name.sealed) {
+            if let Err(error) = self.lane(control, &name.channel) {
+                self.notes.say(Level::Error, format!("{} is left as it is: {error}", name.file));
+            }
+        }
+        Ok(())
+    }
+
     /// One look at everything. Returns how many bytes wait and are not due yet.
     fn pass(&mut self, control: &Control, force: bool) -> Result<u64, CollectError> {
+        if !std::mem::replace(&mut self.taken_over, true) {
+            self.take_over(control)?;
+        }
         if self.looked.is_none_or(|at| at.elapsed() >= SCAN_EVERY) || self.watch.take_changed() {
             self.find(control)?;
             self.looked = Some(Instant::now());
@@ -228,14 +247,8 @@ impl Collector {
         sync_due: bool,
         mut f: impl FnMut(&mut Lane, &mut Context<'_>) -> Result<(), CollectError>,
     ) -> Result<(), CollectError> {
-        let mut ctx = Context {
-            options: &self.options,
-            notes: &mut self.notes,
-            host: host(),
-            sync_due,
-            retain: false,
-            control,
-        };
+        let mut ctx = context(&self.options, &mut self.notes, control);
+        ctx.sync_due = sync_due;
         for lane in &mut self.lanes {
             f(lane, &mut ctx)?;
         }
@@ -309,21 +322,8 @@ impl Collector {
         file: String,
     ) -> Result<(), CollectError> {
         let channel = reader.identity().name.clone();
-        let mut ctx = Context {
-            options: &self.options,
-            notes: &mut self.notes,
-            host: host(),
-            sync_due: false,
-            retain: false,
-            control,
-        };
-        let at = match self.lanes.iter().position(|lane| lane.channel == channel) {
-            Some(at) => at,
-            None => {
-                self.lanes.push(Lane::open(&mut ctx, &channel)?);
-                self.lanes.len() - 1
-            }
-        };
+        let at = self.lane(control, &channel)?;
+        let mut ctx = context(&self.options, &mut self.notes, control);
         let Some(lane) = self.lanes.get_mut(at) else { return Ok(()) };
         // A directory that was moved away and back shows channels that are open already.
         if lane.lives.iter().any(|live| live.id() == reader.identity().id) {
@@ -336,6 +336,16 @@ impl Collector {
             lane::remove_live(&mut ctx, &file);
         }
         Ok(())
+    }
+
+    /// The index of a channel's lane, which is opened where it is new.
+    fn lane(&mut self, control: &Control, channel: &str) -> Result<usize, CollectError> {
+        if let Some(at) = self.lanes.iter().position(|lane| lane.channel == channel) {
+            return Ok(at);
+        }
+        let mut ctx = context(&self.options, &mut self.notes, control);
+        self.lanes.push(Lane::open(&mut ctx, channel)?);
+        Ok(self.lanes.len() - 1)
     }
 
     /// Sleeps until a record comes, a channel comes, or it is time to look for ended processes.
@@ -356,6 +366,10 @@ impl Collector {
             let _ = live.reader.set_asleep(asleep);
         }
     }
+}
+
+fn context<'a>(options: &'a Options, notes: &'a mut Notes, control: &'a Control) -> Context<'a> {
+    Context { options, notes, host: host(), sync_due: false, retain: false, control }
 }
 
 fn lock(dir: &Path) -> Result<Lock, CollectError> {
