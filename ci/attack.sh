@@ -42,6 +42,10 @@ RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_produce
 for attack in limits family forked_threads hostile nested; do
     run cargo test -q --package relay-tests --test "$attack" -- --nocapture
 done
+for attack in syscalls disk power war; do
+    RELAY_ROUNDS=$((rounds * 3)) run cargo test -q --package relay-tests --test "collector_$attack" -- \
+        --nocapture
+done
 run ci/loom.sh
 models=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c ok)
 bad=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c FAILED)

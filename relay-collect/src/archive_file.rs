@@ -9,7 +9,7 @@ use relay_fmt::archive::{self, ArchiveWriter, Entry, FileHeader, Scan, read_body
 use relay_fmt::block::{BlockKind, EncodedBlock};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -230,6 +230,9 @@ impl ArchiveFile {
     /// [`ArchiveFile::take_unsynced`] has it.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
+        if self.file.metadata()?.nlink() == 0 {
+            return Err(io::Error::other("somebody has deleted it"));
+        }
         if self.synced_to == 0 {
             sync_dir(&self.dir)?;
         }

@@ -5,12 +5,14 @@ use crate::live::Live;
 use crate::lock::{Lock, LockError};
 use crate::notes::Notes;
 use crate::options::Options;
+use crate::read::ArchiveName;
 use crate::watch::Watch;
 use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::callsite::Level;
 use relay_log::channel::ChannelReader;
 use std::collections::HashSet;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -112,7 +114,10 @@ impl Context<'_> {
 #[derive(Debug)]
 pub struct Collector {
     options: Options,
-    _locks: [Lock; 2],
+    _archive_lock: Lock,
+    live_lock: Lock,
+    /// Device and inode of the live directory that is watched.
+    live_at: (u64, u64),
     watch: Watch,
     notes: Notes,
     lanes: Vec<Lane>,
@@ -121,6 +126,8 @@ pub struct Collector {
     synced: Instant,
     looked: Option<Instant>,
     in_memory: bool,
+    /// Whether archives that were left open have been taken over.
+    taken_over: bool,
 }
 
 /// Polling while there is traffic.
@@ -149,18 +156,10 @@ impl Collector {
             let what = || format!("cannot make {}", dir.display());
             options.make_dir(dir).map_err(|error| CollectError::Path { what: what(), error })?;
         }
-        let lock = |dir: &std::path::Path| {
-            Lock::take(dir).map_err(|error| match error {
-                LockError::Held(holder) => {
-                    CollectError::Held { holder, dir: dir.display().to_string() }
-                }
-                LockError::Io(error) => {
-                    CollectError::Path { what: format!("cannot lock {}", dir.display()), error }
-                }
-            })
-        };
         Ok(Self {
-            _locks: [lock(&archive)?, lock(&options.live_dir)?],
+            _archive_lock: lock(&archive)?,
+            live_lock: lock(&options.live_dir)?,
+            live_at: place(&options.live_dir)?,
             watch: Watch::new(&options.live_dir),
             notes,
             lanes: Vec::new(),
@@ -168,6 +167,7 @@ impl Collector {
             synced: Instant::now(),
             looked: None,
             in_memory: std::fs::File::open(&archive).is_ok_and(relay_log::channel::is_in_memory),
+            taken_over: false,
             options,
         })
     }
@@ -211,8 +211,23 @@ impl Collector {
         self.rotate(control)
     }
 
+    /// Takes archives over that a killed collector has left open, also of channels that never come
+    /// back: nobody else would seal them.
+    fn take_over(&mut self, control: &Control) -> Result<(), CollectError> {
+        let names = ArchiveName::list(&self.options.archive_dir())?;
+        for name in names.iter().filter(|name| !name.sealed) {
+            if let Err(error) = self.lane(control, &name.channel) {
+                self.notes.say(Level::Error, format!("{} is left as it is: {error}", name.file));
+            }
+        }
+        Ok(())
+    }
+
     /// One look at everything. Returns how many bytes wait and are not due yet.
     fn pass(&mut self, control: &Control, force: bool) -> Result<u64, CollectError> {
+        if !std::mem::replace(&mut self.taken_over, true) {
+            self.take_over(control)?;
+        }
         if self.looked.is_none_or(|at| at.elapsed() >= SCAN_EVERY) || self.watch.take_changed() {
             self.find(control)?;
             self.looked = Some(Instant::now());
@@ -236,15 +251,9 @@ impl Collector {
         sync_due: bool,
         mut f: impl FnMut(&mut Lane, &mut Context<'_>) -> Result<(), CollectError>,
     ) -> Result<(), CollectError> {
-        let mut ctx = Context {
-            options: &self.options,
-            notes: &mut self.notes,
-            host: host(),
-            sync_due,
-            in_memory: self.in_memory,
-            retain: false,
-            control,
-        };
+        let mut ctx = context(&self.options, &mut self.notes, control);
+        ctx.sync_due = sync_due;
+        ctx.in_memory = self.in_memory;
         for lane in &mut self.lanes {
             f(lane, &mut ctx)?;
         }
@@ -258,8 +267,27 @@ impl Collector {
         self.each(control, true, |lane, ctx| lane.seal(ctx))
     }
 
+    /// Sees to it that the live directory is there and is the one that is watched. Channels that went
+    /// with an old one are open, and are drained to their ends.
+    fn keep_live_dir(&mut self) -> Result<(), CollectError> {
+        let dir = &self.options.live_dir;
+        if place(dir).is_ok_and(|at| at == self.live_at) {
+            return Ok(());
+        }
+        let text = format!("{} was deleted: going on in a new one", dir.display());
+        self.notes.say(Level::Error, text);
+        let what = || format!("cannot make {}", dir.display());
+        self.options.make_dir(dir).map_err(|error| CollectError::Path { what: what(), error })?;
+        self.live_lock = lock(dir)?;
+        self.live_at = place(dir)?;
+        self.watch = Watch::new(dir);
+        self.files.clear();
+        Ok(())
+    }
+
     /// Takes channels in that are new in `live/`.
     fn find(&mut self, control: &Control) -> Result<(), CollectError> {
+        self.keep_live_dir()?;
         let dir = self.options.live_dir.clone();
         let mut there = HashSet::new();
         let entries = std::fs::read_dir(&dir).map_err(|error| CollectError::Path {
@@ -299,23 +327,14 @@ impl Collector {
         file: String,
     ) -> Result<(), CollectError> {
         let channel = reader.identity().name.clone();
-        let mut ctx = Context {
-            options: &self.options,
-            notes: &mut self.notes,
-            host: host(),
-            sync_due: false,
-            in_memory: self.in_memory,
-            retain: false,
-            control,
-        };
-        let at = match self.lanes.iter().position(|lane| lane.channel == channel) {
-            Some(at) => at,
-            None => {
-                self.lanes.push(Lane::open(&mut ctx, &channel)?);
-                self.lanes.len() - 1
-            }
-        };
+        let at = self.lane(control, &channel)?;
+        let mut ctx = context(&self.options, &mut self.notes, control);
+        ctx.in_memory = self.in_memory;
         let Some(lane) = self.lanes.get_mut(at) else { return Ok(()) };
+        // A directory that was moved away and back shows channels that are open already.
+        if lane.lives.iter().any(|live| live.id() == reader.identity().id) {
+            return Ok(());
+        }
         let live = Live::new(reader, file.clone(), crate::live::Archived::default());
         if !lane.adopt(&mut ctx, live)? {
             // Whoever wrote that it is finished may have been killed before the disk had it.
@@ -323,6 +342,16 @@ impl Collector {
             lane::remove_live(&mut ctx, &file);
         }
         Ok(())
+    }
+
+    /// The index of a channel's lane, which is opened where it is new.
+    fn lane(&mut self, control: &Control, channel: &str) -> Result<usize, CollectError> {
+        if let Some(at) = self.lanes.iter().position(|lane| lane.channel == channel) {
+            return Ok(at);
+        }
+        let mut ctx = context(&self.options, &mut self.notes, control);
+        self.lanes.push(Lane::open(&mut ctx, channel)?);
+        Ok(self.lanes.len() - 1)
     }
 
     /// Sleeps until a record comes, a channel comes, or it is time to look for ended processes.
@@ -341,6 +370,31 @@ impl Collector {
         for live in self.lanes.iter().flat_map(|lane| &lane.lives).filter(|live| live.alive) {
             // A channel that cannot be written is looked at when the sleep is over.
             let _ = live.reader.set_asleep(asleep);
+        }
+    }
+}
+
+fn context<'a>(options: &'a Options, notes: &'a mut Notes, control: &'a Control) -> Context<'a> {
+    let (sync_due, in_memory, retain) = (false, false, false);
+    Context { options, notes, host: host(), sync_due, in_memory, retain, control }
+}
+
+fn lock(dir: &Path) -> Result<Lock, CollectError> {
+    Lock::take(dir).map_err(|error| match error {
+        LockError::Held(holder) => CollectError::Held { holder, dir: dir.display().to_string() },
+        LockError::Io(error) => {
+            CollectError::Path { what: format!("cannot lock {}", dir.display()), error }
+        }
+    })
+}
+
+/// Which directory it is, whatever its name.
+fn place(dir: &Path) -> Result<(u64, u64), CollectError> {
+    use std::os::unix::fs::MetadataExt;
+    match std::fs::metadata(dir) {
+        Ok(metadata) => Ok((metadata.dev(), metadata.ino())),
+        Err(error) => {
+            Err(CollectError::Path { what: format!("cannot look at {}", dir.display()), error })
         }
     }
 }

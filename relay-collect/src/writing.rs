@@ -143,6 +143,7 @@ impl Lane {
         entries: &[Entry],
         hidden: bool,
     ) -> io::Result<ArchiveFile> {
+        ctx.options.make_dir(&ctx.options.archive_dir())?;
         let mut uuid = [0; 16];
         rustix::rand::getrandom(&mut uuid[..], rustix::rand::GetRandomFlags::empty())?;
         let header = FileHeader {

@@ -6,6 +6,7 @@ use crate::verdict::judge;
 use relay_collect::query::Filter;
 use relay_collect::read::{ArchiveFd, ArchiveName, Snapshot, Store};
 use relay_fmt::archive::verify;
+use relay_fmt::record::Kind;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -22,6 +23,11 @@ pub fn streams(dir: &Path) -> HashMap<u32, Streams> {
         let fresh = writers.len() as u64;
         let writer = *writers.entry((event.source.id, event.run.writer)).or_insert(fresh);
         let streams = of.entry(event.source.pid).or_default();
+        // The first parts of a record whose call has not returned.
+        if event.row.kind == Kind::Fragment {
+            streams.unfinished += 1;
+            return ControlFlow::Continue(());
+        }
         let record = (event.row.number, event.values.to_vec());
         streams.writers.entry(writer).or_default().push(record);
         ControlFlow::Continue(())

@@ -13,9 +13,19 @@ pub fn can() -> bool {
 }
 
 /// What is injected: `pwrite64:error=EIO:when=3`.
-pub fn command(injection: &str, program: &str, args: &[&str]) -> Command {
+fn command(injection: &str, seconds: u32, program: &str, args: &[&str]) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["-s", "KILL", "20", "strace", "-f", "-qq", "-o", "/dev/null", "-e"]);
+    command.args([
+        "-s",
+        "KILL",
+        &seconds.to_string(),
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+    ]);
     // What is not traced is not injected into either.
     let call = injection.split(':').next().unwrap_or_default();
     command.arg(format!("trace={call}")).arg("-e").arg(format!("inject={injection}"));
@@ -23,12 +33,12 @@ pub fn command(injection: &str, program: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Runs a program under an injection. `None` when it did not end within 20 seconds.
+/// Runs a program under an injection. `None` when it did not end in time: then it was killed.
 #[must_use]
-pub fn run(injection: &str, program: &str, args: &[&str]) -> Option<Output> {
+pub fn run(injection: &str, seconds: u32, program: &str, args: &[&str]) -> Option<Output> {
     let begun = Instant::now();
-    let output = command(injection, program, args).output().unwrap();
-    (begun.elapsed() < Duration::from_secs(19)).then_some(output)
+    let output = command(injection, seconds, program, args).output().unwrap();
+    (begun.elapsed() < Duration::from_secs(seconds.into())).then_some(output)
 }
 
 /// How often a program makes each system call once it is past loading: those before its first look

@@ -14,6 +14,7 @@
 //! | [`archived`] | what readers of a directory are shown, to be judged |
 //! | [`arena`] | channels prepared for a collector |
 //! | [`inject`] | system calls that fail, or are the last |
+//! | [`theatre`] | producers and collectors as processes, in one directory |
 //! | [`sys`] | fork, ptrace, shared pages: the only unsafe code here |
 #![allow(clippy::unwrap_used, reason = "an attack that cannot be carried out should say where")]
 
@@ -29,4 +30,5 @@ pub mod script;
 pub mod step;
 pub mod storm;
 pub mod sys;
+pub mod theatre;
 pub mod verdict;

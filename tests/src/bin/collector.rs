@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     // The one before may not be dead yet.
     let mut collector = loop {
         match Collector::open(options(dir, rest)) {
-            Err(relay_collect::CollectError::Held { .. }) if !once => {
+            Err(relay_collect::CollectError::Held { .. }) => {
                 std::thread::sleep(Duration::from_millis(1));
             }
             Ok(collector) => break collector,
