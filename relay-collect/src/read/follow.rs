@@ -183,21 +183,30 @@ impl Follow {
     }
 
     /// Reads what was appended to archives. Returns those that have changed, in their order.
+    ///
+    /// An archive that got another name since it was listed is looked for again: what it holds comes
+    /// before what the channels hold.
     fn read_archives(&mut self) -> io::Result<Vec<String>> {
+        let mut changed = Vec::new();
+        while self.read_listed(&mut changed)? {}
+        Ok(changed)
+    }
+
+    /// Whether an archive was not there any more under the name that it was listed by.
+    fn read_listed(&mut self, changed: &mut Vec<String>) -> io::Result<bool> {
         let names = ArchiveName::list(self.store.archive_dir())?;
         let listed: HashSet<String> = names.iter().map(|name| name.stem().to_owned()).collect();
-        let (mut changed, mut moved) = (Vec::new(), HashSet::new());
+        let mut went = false;
         for name in names {
             let stem = name.stem().to_owned();
-            if self.done.contains(&stem) || moved.contains(&name.channel) {
+            if self.done.contains(&stem) {
                 continue;
             }
             let bytes = match ArchiveFd::open(&self.store.archive_dir().join(&name.file)) {
                 Ok(bytes) => bytes,
-                // It has another name by now, or is gone. The next look tells; until then what comes
-                // behind it waits.
+                // It has another name by now, or is gone.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    moved.insert(name.channel);
+                    went = true;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -209,7 +218,9 @@ impl Follow {
             match archive(name, bytes, Depth::Quick) {
                 Ok(Some(archive)) => {
                     self.archives.insert(stem.clone(), Followed { archive, len });
-                    changed.push(stem.clone());
+                    if !changed.contains(&stem) {
+                        changed.push(stem.clone());
+                    }
                 }
                 Ok(None) => {}
                 Err((name, error)) => self.problems.push(format!("{}: {error}", name.file)),
@@ -219,7 +230,7 @@ impl Follow {
             }
         }
         self.done.retain(|stem| listed.contains(stem));
-        Ok(changed)
+        Ok(went)
     }
 
     fn show(
