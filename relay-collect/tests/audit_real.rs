@@ -204,12 +204,15 @@ fn what_is_discarded_is_counted_exactly() {
 
 #[test]
 fn the_newest_archive_of_a_live_channel_is_missed() {
-    for rounds in 1..5 {
+    for case in 0..8 {
         let mut made = Made::new();
         made.options.rotate_size = 1 << 20;
-        let channel = made.channel(OnFull::Block);
+        let on_full = if case < 4 { OnFull::Block } else { OnFull::Overwrite };
+        let channel = made.channel(on_full);
         let mut writer = channel.writer();
-        for round in 0..rounds {
+        for round in 0..=case % 4 {
+            // A writer that writes no more: no number behind its last one tells of it.
+            made.write(&mut channel.writer(), 5);
             made.write(&mut writer, 100 + 40 * round);
             made.drain();
         }
