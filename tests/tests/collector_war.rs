@@ -186,7 +186,7 @@ fn war() {
         let mut all = theatre(dir.path());
         let (mut producer, mut collector) = (all.produce("threads=3 max=65536"), 0);
         // With retention only what is there can be judged.
-        let retains = left % 120 == 0;
+        let retains = left.is_multiple_of(120);
         let options = if retains { RETAINS } else { SMALL };
         all.collect(options);
         for _ in 0..now {
