@@ -44,6 +44,8 @@ pub(crate) struct ArchiveFile {
     pub(crate) since: Instant,
     /// Bytes that the writer counts and the file may not have yet, and where they belong.
     unwritten: Option<(u64, Vec<u8>)>,
+    /// Bytes of its header and first positions.
+    began: u64,
     unsynced: Vec<Piece>,
     unsynced_bytes: u64,
     /// From where on nothing is synced.
@@ -120,6 +122,7 @@ impl ArchiveFile {
             file,
             since: Instant::now(),
             unwritten: None,
+            began: writer.offset(),
             unsynced: Vec::new(),
             unsynced_bytes: 0,
             synced_to: 0,
@@ -138,6 +141,7 @@ impl ArchiveFile {
     ) -> io::Result<(Self, Option<io::Error>)> {
         let writer = ArchiveWriter::resume(scan).map_err(io::Error::other)?;
         let mut archive = Self::with(dir, name, file, writer);
+        archive.began = 0;
         let error = archive.sync().err();
         if error.is_some() {
             archive.unsynced = pieces(scan, bytes).map_err(io::Error::other)?;
@@ -173,6 +177,11 @@ impl ArchiveFile {
     /// Its length, in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.writer.offset()
+    }
+
+    /// Its length without what it began with.
+    pub(crate) fn grown(&self) -> u64 {
+        self.len() - self.began
     }
 
     pub(crate) fn blocks(&self) -> usize {

@@ -319,7 +319,9 @@ impl Lane {
     fn keep_house(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
         let Some(archive) = &self.archive else { return Ok(()) };
         let (len, age) = (archive.len(), archive.since.elapsed());
-        if len >= ctx.options.rotate_size || (age >= ctx.options.rotate_age && archive.blocks() > 0)
+        // The positions of many writers can be longer than a small archive: they do not count.
+        if archive.grown() >= ctx.options.rotate_size
+            || (age >= ctx.options.rotate_age && archive.blocks() > 0)
         {
             return self.seal(ctx);
         }

@@ -90,7 +90,7 @@ fn a_channel_is_drained_and_removed_once_its_process_is_gone() {
 fn a_collector_alongside_keeps_up_through_small_buffers_and_rotations() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = Options::new(dir.path());
-    (options.rotate_size, options.block_bytes) = (30_000, 100_000);
+    (options.rotate_size, options.block_bytes) = (40_000, 200_000);
     let spawned = relay_collect::spawn(options.clone()).unwrap();
     let mut config = Config::new(&options.live_dir, "app");
     (config.sub_buffer, config.initial, config.max) = (4096, 16384, Some(65536));

@@ -82,6 +82,7 @@ impl Theatre {
     /// As [`Theatre::finish`], when of each producer's threads only so many records must be there.
     #[must_use]
     pub fn finish_against(&mut self, must: &[Vec<u64>]) -> Outcome {
+        self.end();
         let mut once = self.collector("once").spawn().unwrap();
         let done = once.wait().unwrap();
         let mut all = self.judge();
