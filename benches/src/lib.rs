@@ -8,6 +8,7 @@ mod machine;
 mod messages;
 mod paired;
 mod percentile;
+mod place;
 mod role;
 mod usage;
 
@@ -15,5 +16,8 @@ pub use machine::print_machine;
 pub use messages::{Message, PATH, messages};
 pub use paired::{Measured, Variant, paired, print};
 pub use percentile::{SHARES, Singles, TITLES, at, nanos_per_tick, sorted};
+pub use place::{argument, in_memory, on_disk};
 pub use role::{asked, median, medians, run};
-pub use usage::{bytes, cpu_seconds, minor_faults, peak_mib, sync, thread_cpu_nanos};
+pub use usage::{
+    allocated, bytes, cpu_seconds, minor_faults, peak_mib, status_mib, sync, thread_cpu_nanos,
+};

@@ -23,9 +23,15 @@ pub fn thread_cpu_nanos() -> f64 {
 /// The most memory that this process has had, mapped files included, MiB.
 #[must_use]
 pub fn peak_mib() -> f64 {
+    status_mib("VmHWM:")
+}
+
+/// A line of this process's status that is an amount of memory (`proc(5)`), MiB.
+#[must_use]
+pub fn status_mib(line: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    let rest = status.lines().find_map(|text| text.strip_prefix(line));
+    let kib = rest.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
     kib.unwrap_or(f64::NAN) / 1024.0
 }
 
@@ -44,6 +50,19 @@ pub fn bytes(dir: &Path) -> u64 {
     let size = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(meta) if meta.is_dir() => bytes(&entry.path()),
         Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
+/// Bytes that files in a directory and below have on the disk, or in memory.
+#[must_use]
+pub fn allocated(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => allocated(&entry.path()),
+        Ok(meta) => meta.blocks() * 512,
         Err(_) => 0,
     };
     entries.map(size).sum()

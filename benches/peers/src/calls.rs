@@ -82,7 +82,9 @@ fn measure(role: &str, rows: &[Row]) -> Vec<(&'static str, Vec<f64>)> {
 }
 
 pub(crate) fn print(rows: &[Row]) {
-    println!("\nBursts of {BURST} calls every {PAUSE:?}: nanoseconds a call, and of single calls with three");
+    println!(
+        "\nBursts of {BURST} calls every {PAUSE:?}: nanoseconds a call, and of single calls with three"
+    );
     println!("values in bursts of 200. Two readings of the counter are in the single calls.\n");
     println!("| | no value | 1 value | 3 values | {TITLES} | lost |");
     println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");

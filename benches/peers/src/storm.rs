@@ -56,8 +56,12 @@ fn cells(numbers: &[f64]) -> String {
 }
 
 pub(crate) fn print(rows: &[Row]) {
-    println!("\n{CALLS} calls with three values, {GROUP} each {EVERY:?}, all file systems synced every");
-    println!("{SYNC_EVERY:?} beside them: microseconds of single calls, and of the same thread timing");
+    println!(
+        "\n{CALLS} calls with three values, {GROUP} each {EVERY:?}, all file systems synced every"
+    );
+    println!(
+        "{SYNC_EVERY:?} beside them: microseconds of single calls, and of the same thread timing"
+    );
     println!("nothing in between, which is the machine's share.\n");
     println!("| | writes | {TITLES} | nothing: p99.99 | max | lost |");
     println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|");

@@ -7,7 +7,6 @@ use relay_collect::render::Event;
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::path::Path;
-use tempfile::TempDir;
 
 /// Counts events that it has seen, not those that an index promises.
 #[derive(Default)]
@@ -52,17 +51,10 @@ pub(crate) struct Outcome {
     pub(crate) bytes: u64,
 }
 
-/// A directory on the disk that this program stands on.
-fn on_disk() -> TempDir {
-    let program = std::env::current_exe().unwrap();
-    tempfile::tempdir_in(program.parent().unwrap()).unwrap()
-}
-
 /// Runs a role for a row in new directories.
 pub(crate) fn run(role: &str, row: Row, more: &[&str]) -> Outcome {
-    let (dir, fast) = (on_disk(), tempfile::tempdir_in("/dev/shm").unwrap());
-    let path = |dir: &TempDir| dir.path().to_str().unwrap().to_owned();
-    let (dir_path, fast_path) = (path(&dir), path(&fast));
+    let (dir, fast) = (relay_benches::on_disk(), relay_benches::in_memory());
+    let (dir_path, fast_path) = (relay_benches::argument(&dir), relay_benches::argument(&fast));
     let arguments: Vec<&str> =
         [role, row.name, &dir_path, &fast_path].into_iter().chain(more.iter().copied()).collect();
     let numbers = relay_benches::run(&arguments);
@@ -72,7 +64,11 @@ pub(crate) fn run(role: &str, row: Row, more: &[&str]) -> Outcome {
 }
 
 /// Runs a role for all rows in turn, so many times: what is measured of each, run by run.
-pub(crate) fn rounds(rounds: usize, rows: &[Row], run: impl Fn(Row) -> Vec<f64>) -> Vec<Vec<Vec<f64>>> {
+pub(crate) fn rounds(
+    rounds: usize,
+    rows: &[Row],
+    run: impl Fn(Row) -> Vec<f64>,
+) -> Vec<Vec<Vec<f64>>> {
     let mut runs = vec![Vec::new(); rows.len()];
     for _ in 0..rounds {
         for (row, runs) in rows.iter().zip(&mut runs) {

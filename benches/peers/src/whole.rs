@@ -40,7 +40,9 @@ pub(crate) fn play(name: &str, arguments: &[&str]) {
 
 pub(crate) fn print(rows: &[Row]) {
     println!("\n{MESSAGES} messages with three values, on disk; medians of three runs.\n");
-    println!("| | threads | M messages/s until written | until synced | CPU s a million | peak MiB | bytes a message | lost |");
+    println!(
+        "| | threads | M messages/s until written | until synced | CPU s a million | peak MiB | bytes a message | lost |"
+    );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     for threads in ["1", "2"] {
         let runs = rounds(3, rows, |row| {
