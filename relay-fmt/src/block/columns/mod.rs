@@ -17,6 +17,7 @@
 mod choose;
 mod classes;
 mod decode;
+mod digits;
 mod encode;
 mod estimate;
 mod floats;
