@@ -2,24 +2,26 @@
 
 use super::layout::TickSource;
 use relay_fmt::time::{Anchor, Rate};
-use rustix::time::{ClockId, clock_gettime};
 
 /// How far a record may be from the anchor before it, in nanoseconds.
 pub(crate) const ANCHOR_EVERY_NS: u64 = 100_000_000;
 
-fn nanos(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
+/// Asks the C library, which knows where valgrind has taken the vDSO away.
+fn nanos(clock: libc::clockid_t) -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is there during the call; a clock that the kernel does not know leaves it as it is.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 /// CLOCK_REALTIME, UTC nanoseconds.
 pub(crate) fn real_ns() -> u64 {
-    nanos(ClockId::Realtime)
+    nanos(libc::CLOCK_REALTIME)
 }
 
 /// CLOCK_MONOTONIC, nanoseconds.
 pub(crate) fn mono_ns() -> u64 {
-    nanos(ClockId::Monotonic)
+    nanos(libc::CLOCK_MONOTONIC)
 }
 
 /// The counter of this processor.
