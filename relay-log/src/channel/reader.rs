@@ -5,9 +5,10 @@
 //! ever being looked at: its address is where blocked writers are woken.
 
 use super::error::OpenError;
+use super::identity::Identity;
 use super::layout::{
-    Counter, HEADER_BYTES, IDENTITY_BYTES, Identity, SUB_HEADER_BYTES, State, generation, header,
-    low, sub, sub_buffer_offset,
+    Counter, HEADER_BYTES, IDENTITY_BYTES, SUB_HEADER_BYTES, State, generation, header, low, sub,
+    sub_buffer_offset,
 };
 use super::os;
 use memmap2::{MmapOptions, MmapRaw};

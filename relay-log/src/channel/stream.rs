@@ -5,7 +5,8 @@
 
 use super::error::WriteError;
 use super::handover::Who;
-use super::layout::{Counter, SUB_HEADER_BYTES, TickSource, header, sub, word};
+use super::identity::TickSource;
+use super::layout::{Counter, SUB_HEADER_BYTES, header, sub, word};
 use super::lease::{Opened, Patience};
 use super::shared::Channel;
 use super::sync::Ordering::{Relaxed, Release};

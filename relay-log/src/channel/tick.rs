@@ -1,6 +1,6 @@
 //! What time it is, in ticks: the cheapest clock that the kernel itself trusts.
 
-use super::layout::TickSource;
+use super::identity::TickSource;
 use relay_fmt::time::{Anchor, Rate};
 
 /// How far a record may be from the anchor before it, in nanoseconds.
