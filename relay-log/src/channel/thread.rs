@@ -9,7 +9,7 @@ use super::sync::Ordering::{Acquire, Relaxed, Release};
 use super::tick;
 use super::waiting::tell;
 use relay_fmt::record::Kind;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, compiler_fence};
 
@@ -73,6 +73,22 @@ thread_local! {
         }
     };
     static REAPER: Reaper = const { Reaper };
+    // As `THREAD`: a signal handler allocates nothing for it.
+    static BYTES: RefCell<[u8; DESK]> = const { RefCell::new([0; DESK]) };
+}
+
+/// Bytes of [`desk`].
+pub(crate) const DESK: usize = 2048;
+
+/// Memory of the calling thread to put values together in; `None` while a call further up has it.
+#[cfg(feature = "log")]
+#[inline(always)]
+pub(crate) fn desk() -> Option<std::cell::RefMut<'static, [u8; DESK]>> {
+    let bytes: *const RefCell<[u8; DESK]> = BYTES.with(std::ptr::from_ref);
+    // SAFETY: it is in the thread's static memory and has no destructor, so that it is there for as
+    // long as the thread runs; neither a `RefCell` nor its guard leaves the thread.
+    let bytes: &'static RefCell<[u8; DESK]> = unsafe { &*bytes };
+    bytes.try_borrow_mut().ok()
 }
 
 /// Gives a thread's sub-buffers back when it ends.
@@ -99,13 +115,15 @@ impl Thread {
     /// Runs `f` with the thread's streams. A signal handler meanwhile sees that they are in use.
     #[inline(always)]
     fn alone<R>(&self, f: impl FnOnce(&mut [Stream; MAX_CHANNELS]) -> R) -> R {
-        self.depth.set(self.depth.get() + 1);
+        let depth = self.depth.get();
+        self.depth.set(depth + 1);
         compiler_fence(Acquire);
         // SAFETY: only this thread reaches its streams, and only where `depth` was 0: here and, for
         // the reaper, where no call is under way. A handler in between finds it not 0.
         let result = f(unsafe { &mut *self.streams.get() });
         compiler_fence(Release);
-        self.depth.set(self.depth.get() - 1);
+        // What handlers added in between they have taken away again.
+        self.depth.set(depth);
         result
     }
 }
@@ -131,6 +149,27 @@ pub(crate) enum Appended {
     NoChannel,
 }
 
+/// The short way: writes one record into this thread's stream of the channel in `slot`, if nothing
+/// stands in the way and the era is still `era`; `false` and nothing written otherwise.
+///
+/// `fill` as in [`append`].
+#[inline(always)]
+pub(crate) fn append_in(
+    era: u32,
+    slot: usize,
+    kind: Kind,
+    callsite: u32,
+    len: usize,
+    fill: impl Fn(&mut Payload<'_>),
+) -> bool {
+    let thread = here();
+    thread.depth.get() == 0
+        && thread.alone(|streams| {
+            let stream = &mut streams[slot % MAX_CHANNELS];
+            stream.era == era && os::era() == era && stream.append(kind, callsite, len, fill)
+        })
+}
+
 /// Writes one record into this thread's stream of the channel in `slot`.
 ///
 /// `fill` gets exactly `len` bytes, must fill them all, must not run anybody else's code (no
@@ -143,17 +182,10 @@ pub(crate) fn append(
     len: usize,
     fill: impl Fn(&mut Payload<'_>),
 ) -> Appended {
-    let thread = here();
-    if thread.depth.get() == 0 {
-        let done = thread.alone(|streams| match streams.get_mut(slot) {
-            Some(s) if s.epoch() == os::epoch() => s.append(kind, callsite, len, &fill),
-            _ => false,
-        });
-        if done {
-            return Appended::Yes;
-        }
+    if append_in(os::era(), slot, kind, callsite, len, &fill) {
+        return Appended::Yes;
     }
-    slow(thread, slot, kind, callsite, len, &fill)
+    slow(here(), slot, kind, callsite, len, &fill)
 }
 
 #[cold]
@@ -192,6 +224,7 @@ fn slow(
             *stream = Stream::new(0);
         }
         let done = stream.append_slow(channel, patience, &record);
+        stream.era = os::era();
         if thread.late.get() {
             stream.park(channel);
         }

@@ -24,7 +24,7 @@ pub(crate) fn mono_ns() -> u64 {
     nanos(libc::CLOCK_MONOTONIC)
 }
 
-/// The counter of this processor.
+/// The counter of this processor; where there is none that Relay knows, CLOCK_MONOTONIC.
 #[inline(always)]
 pub(crate) fn tsc() -> u64 {
     #[cfg(target_arch = "x86_64")]
@@ -32,6 +32,11 @@ pub(crate) fn tsc() -> u64 {
     return unsafe { core::arch::x86_64::_rdtsc() };
     #[cfg(not(target_arch = "x86_64"))]
     mono_ns()
+}
+
+/// Whether [`tsc`] gives the ticks of this source.
+pub(crate) const fn is_counter(source: TickSource) -> bool {
+    cfg!(not(target_arch = "x86_64")) || matches!(source, TickSource::Tsc)
 }
 
 /// The tick of a source.
