@@ -10,7 +10,7 @@ use super::layout::{Counter, SUB_HEADER_BYTES, header, sub, word};
 use super::lease::{Opened, Patience};
 use super::shared::Channel;
 use super::sync::Ordering::{Relaxed, Release};
-use super::tick;
+use super::{thread, tick};
 use relay_fmt::record::{self, Fragment, HEADER_LEN, Header, Kind, Lease, padded};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -534,7 +534,7 @@ impl Stream {
 
     fn say_who(&mut self) {
         let anchor = tick::anchor(self.ticks);
-        let Who { tid, name } = self.who.copied().unwrap_or_else(Who::here);
+        let Who { tid, name } = self.who.copied().unwrap_or_else(|| thread::who(anchor.mono_ns));
         let n = name.iter().position(|b| *b == 0).unwrap_or(name.len());
         let (writer, sequence, first) = (self.writer, self.sequence, self.first_number);
         let nesting = self.nesting;

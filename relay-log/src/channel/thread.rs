@@ -1,6 +1,7 @@
 //! The streams of a thread, one for each logger's channel, reached without a lock and without lazy
 //! initialisation: also in a signal handler, also after the thread's destructors have run.
 
+use super::handover::Who;
 use super::lease::Patience;
 use super::os;
 use super::shared::Channel;
@@ -51,6 +52,8 @@ struct Thread {
     never_waits: Cell<bool>,
     /// Its number among the threads with early records; 0 for none.
     early: Cell<u32>,
+    /// What the kernel said of it: epoch, when (0: not there), what.
+    who: (Cell<u32>, Cell<u64>, Cell<Who>),
     streams: UnsafeCell<[Stream; MAX_CHANNELS]>,
     nested: [Nested; MAX_CHANNELS],
 }
@@ -64,6 +67,7 @@ thread_local! {
             watched: Cell::new(false),
             never_waits: Cell::new(false),
             early: Cell::new(0),
+            who: (Cell::new(0), Cell::new(0), Cell::new(Who { tid: 0, name: [0; 16] })),
             streams: UnsafeCell::new([const { Stream::new(0) }; MAX_CHANNELS]),
             nested: [const { Nested {
                 writer: AtomicU64::new(0),
@@ -126,6 +130,28 @@ impl Thread {
         self.depth.set(depth);
         result
     }
+}
+
+/// So long after the kernel was asked for a thread's name it is asked again, in nanoseconds.
+const NAME_HOLDS_NS: u64 = 100_000_000;
+
+/// The calling thread, as every lease names it, at a time of CLOCK_MONOTONIC. Two system calls, when
+/// it has been asked for long ago or never: a thread can be given another name.
+pub(crate) fn who(now_ns: u64) -> Who {
+    let (epoch, asked_ns, known) = &here().who;
+    let holds = asked_ns.get() != 0 && now_ns.wrapping_sub(asked_ns.get()) < NAME_HOLDS_NS;
+    if holds && epoch.get() == os::epoch() {
+        return known.get();
+    }
+    let who = Who::here();
+    // A signal handler that comes in between finds nothing, and asks for itself.
+    asked_ns.set(0);
+    compiler_fence(Release);
+    known.set(who);
+    epoch.set(os::epoch());
+    compiler_fence(Release);
+    asked_ns.set(now_ns);
+    who
 }
 
 /// The calling thread's. The hot path does not use `LocalKey::with`: what is done in its closure is
