@@ -49,6 +49,8 @@ pub(crate) mod header {
     /// `u64`, collector: the last of those requests that is fulfilled; all ones where the archives
     /// stand in memory and never will be.
     pub(crate) const SYNCED: usize = 2072;
+    /// `u64`, collector: 1 while something is handed back whose archive is not synced yet.
+    pub(crate) const UNSYNCED: usize = 2080;
 }
 
 /// What a channel counts, in its header page; all of them since it was opened.
@@ -178,7 +180,7 @@ const _: () = {
         "writer and collector apart"
     );
     assert!(header::SYNC_WANTED + 8 <= header::ASLEEP);
-    assert!(header::SYNCED + 8 <= HEADER_BYTES);
+    assert!(header::UNSYNCED + 8 <= HEADER_BYTES);
     assert!(header::FREED.is_multiple_of(4) && header::COUNTERS.is_multiple_of(8));
     assert!(sub::ARCHIVED / 64 != sub::COMMITTED / 64, "the two sides write different cache lines");
     assert!(sub::slot(0) != sub::slot(1) && sub::slot(1) + sub::SLOT_BYTES <= SUB_HEADER_BYTES);
