@@ -125,4 +125,6 @@ pub use raw::{RawChannel, Reservation, Writer};
 pub use reader::{ChannelReader, Data, Status, Sub};
 pub use shared::Channel;
 pub use stream::Payload;
+#[cfg(feature = "log")]
+pub(crate) use stream::copy;
 pub use thread::never_wait;
