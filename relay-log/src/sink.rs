@@ -3,7 +3,7 @@
 use crate::callsite::StaticCallsite;
 use crate::channel::Payload;
 use crate::channel::shelf::Leaked;
-use crate::channel::thread::append;
+use crate::channel::thread::{append, own_channel};
 use crate::early;
 use crate::filter::FilterCell;
 use relay_fmt::callsite::Level;
@@ -21,6 +21,8 @@ pub(crate) struct Relays {
     pub(crate) channels: Vec<(String, usize)>,
     /// Target prefixes and slots, the longest prefix first.
     pub(crate) routes: Vec<(String, usize)>,
+    /// Records of this level and more urgent ones are durable when their call returns; 0 for none.
+    pub(crate) sync_on: u8,
 }
 
 /// The relay that `log` and Relay's own macros write to.
@@ -97,6 +99,9 @@ impl Relays {
     #[cold]
     fn remember_slot(&self, callsite: &StaticCallsite) -> usize {
         let slot = self.slot_of(callsite.target);
+        if callsite.level as u8 <= self.sync_on {
+            return slot;
+        }
         callsite.route.store(self.number << 8 | slot as u64, Relaxed);
         slot
     }
@@ -120,7 +125,42 @@ impl Relays {
         len: usize,
         fill: impl Fn(&mut Payload<'_>),
     ) {
+        let known = callsite.route.load(Relaxed);
+        if known >> 8 == self.number {
+            self.put((known & 0xff) as usize, callsite, len, fill);
+        } else {
+            self.write_cold(callsite, len, &fill);
+        }
+    }
+
+    /// A callsite's first event, and every one that is to be durable: the slots of those are never
+    /// remembered, so that the common path does not ask.
+    #[cold]
+    #[inline(never)]
+    fn write_cold(&self, callsite: &StaticCallsite, len: usize, fill: &dyn Fn(&mut Payload<'_>)) {
         let slot = self.slot(callsite);
+        self.put(slot, callsite, len, fill);
+        self.written(slot, callsite.level);
+    }
+
+    /// Something of this level was written: where it is to be durable, it is when this returns.
+    #[inline]
+    pub(crate) fn written(&self, slot: usize, level: Level) {
+        if level as u8 <= self.sync_on
+            && let Some(channel) = own_channel(slot)
+        {
+            channel.insist_durable();
+        }
+    }
+
+    #[inline]
+    fn put(
+        &self,
+        slot: usize,
+        callsite: &StaticCallsite,
+        len: usize,
+        fill: impl Fn(&mut Payload<'_>),
+    ) {
         match callsite.ensure_described(slot) {
             Some(id) => {
                 append(slot, Kind::Event, id, len, fill);
@@ -130,8 +170,16 @@ impl Relays {
     }
 
     /// Writes an event whose callsite is not described: the record brings the description.
-    pub(crate) fn write_inline(&self, target: &str, description: &[u8], values: &[u8]) {
-        inline(self.slot_of(target), description, values);
+    pub(crate) fn write_inline(
+        &self,
+        level: Level,
+        target: &str,
+        description: &[u8],
+        values: &[u8],
+    ) {
+        let slot = self.slot_of(target);
+        inline(slot, description, values);
+        self.written(slot, level);
     }
 }
 

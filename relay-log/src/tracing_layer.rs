@@ -281,6 +281,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RelayLayer {
             event.record(&mut Values(values));
             self.write_event(slot, callsite, span, values.bytes());
         });
+        self.relays.written(slot, callsite.level);
     }
 
     fn on_enter(&self, id: &span::Id, ctx: Context<'_, S>) {
