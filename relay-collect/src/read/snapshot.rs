@@ -17,10 +17,12 @@ use super::store::{Archive, Archives, Channels, Depth, Store};
 use super::work::Work;
 use crate::query::Filter;
 use crate::render::Event;
+use crate::unproven;
 use relay_fmt::archive::BlockEntry;
 use relay_fmt::block::RowBuffer;
 use relay_fmt::record::Kind;
 use relay_fmt::rows::ChannelId;
+use relay_log::channel::Sub;
 use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
@@ -64,6 +66,10 @@ pub(crate) fn grab_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec
     let mut all = Vec::new();
     for (file, reader) in channels {
         let alive = reader.is_alive().unwrap_or(true);
+        let waiting = |sub: &Sub| if sub.archived == sub.generation { 0 } else { sub.committed };
+        if let Some(unproven) = unproven::of(&reader, waiting) {
+            notes.push(format!("{file}: {}", unproven::text(&unproven)));
+        }
         let mut tail = Tail::new(file, reader);
         let subs = tail.grab(false)?;
         all.push(Grabbed { tail, subs, alive });
