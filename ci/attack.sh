@@ -42,7 +42,7 @@ RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_produce
 for attack in limits family forked_threads hostile nested; do
     run cargo test -q --package relay-tests --test "$attack" -- --nocapture
 done
-for attack in syscalls disk power war; do
+for attack in syscalls disk power durable war; do
     RELAY_ROUNDS=$((rounds * 3)) run cargo test -q --package relay-tests --test "collector_$attack" -- \
         --nocapture
 done

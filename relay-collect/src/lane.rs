@@ -100,6 +100,9 @@ impl Lane {
             }
             live.archived = known;
         }
+        // A collector that was killed may have said so; this one has synced what it took over.
+        live.unsynced = live.reader.status().is_ok_and(|status| status.unsynced);
+        live.synced();
         if self.announced.insert(id) {
             self.put_control(ctx, vec![live.announce(now_ns())])?;
         }
@@ -153,7 +156,30 @@ impl Lane {
                 }
             }
         }
+        self.hand_back(ctx, &looks)?;
         Ok(looks)
+    }
+
+    /// Hands back what was archived before and is full by now, or was archived by a collector that was
+    /// killed before it could.
+    fn hand_back(&mut self, ctx: &mut Context<'_>, looks: &[Look]) -> Result<(), CollectError> {
+        let all = || self.lives.iter().zip(looks);
+        if all().any(|(live, look)| live.durable && look.subs.iter().any(|sub| live.is_done(sub))) {
+            self.sync_if_dirty(ctx)?;
+        }
+        let dirty = self.is_dirty();
+        for (live, look) in self.lives.iter_mut().zip(looks) {
+            look.subs.iter().for_each(|sub| live.hand_back_if_done(sub, dirty));
+        }
+        Ok(())
+    }
+
+    fn sync_if_dirty(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
+        if self.is_dirty() { self.sync(ctx) } else { Ok(()) }
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.archive.as_ref().is_some_and(ArchiveFile::is_dirty)
     }
 
     /// Archives what the looks showed, block by block. Returns how many blocks.
@@ -186,6 +212,9 @@ impl Lane {
             // Without runs there is only something to set aside.
             if !runs.is_empty() {
                 self.put_block(ctx, block)?;
+            }
+            if taken.iter().any(|(i, _)| self.lives.get(*i).is_some_and(|live| live.durable)) {
+                self.sync_if_dirty(ctx)?;
             }
             self.account(ctx, &taken, &runs)?;
             blocks += 1;
@@ -241,6 +270,7 @@ impl Lane {
         taken: &[(usize, Taken)],
         runs: &[MergedRun],
     ) -> Result<(), CollectError> {
+        let dirty = self.is_dirty();
         for merged in runs {
             if let Some(live) = self.lives.get_mut(merged.live) {
                 live.archived.add_run(&merged.run, merged.max_ns);
@@ -261,7 +291,7 @@ impl Lane {
                 let text = format!("{}: quarantine cannot be written: {failed}", live.file);
                 ctx.notes.say_once(Level::Error, text);
             }
-            live.hand_back_if_done(&taken.sub);
+            live.hand_back_if_done(&taken.sub, dirty);
         }
         let mut woken = HashSet::new();
         for (index, _) in taken {

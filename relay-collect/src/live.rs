@@ -172,6 +172,12 @@ pub(crate) struct Live {
     pub(crate) alive: bool,
     /// By number.
     callsites: Vec<Option<Arc<Callsite>>>,
+    /// Whether its program has ever asked for durability: then sub-buffers are handed back only once
+    /// their block is synced. What was durable in the channel would be overwritten otherwise, while
+    /// the disk does not have the archive yet.
+    pub(crate) durable: bool,
+    /// Whether something was handed back since the archive was synced.
+    pub(crate) unsynced: bool,
     /// Whether a record named a callsite that was not described yet.
     pub(crate) missing: bool,
     /// How much of each sub-buffer with descriptions was read.
@@ -216,6 +222,8 @@ impl Live {
             archived,
             rate,
             alive: true,
+            durable: false,
+            unsynced: false,
             callsites: Vec::new(),
             missing: false,
             described: HashMap::new(),

@@ -28,20 +28,34 @@ impl Live {
                 continue;
             }
             waiting += u64::from(self.waiting(sub));
-            // Archived before, but not handed back: the collector was killed in between.
-            self.hand_back_if_done(sub);
         }
+        self.durable |= status.sync_wanted > 0;
         let pressure = status.waiters > 0 || waiting >= status.cap / 2;
         let sync_wanted = (status.sync_wanted > status.synced).then_some(status.sync_wanted);
         Ok(Look { seen: true, subs, waiting, pressure, sync_wanted })
     }
 
-    /// Hands a sub-buffer back if nothing will be added to it and all of it is archived.
-    pub(crate) fn hand_back_if_done(&self, sub: &Sub) {
-        if sub.is_ready() && sub.archived != sub.generation && self.waiting(sub) == 0 {
+    /// Whether nothing will be added to a sub-buffer, all of it is archived, and it is not handed back.
+    pub(crate) fn is_done(&self, sub: &Sub) -> bool {
+        sub.is_ready() && sub.archived != sub.generation && self.waiting(sub) == 0
+    }
+
+    /// Hands a sub-buffer back if it is done; `dirty`: its block may not be synced yet.
+    pub(crate) fn hand_back_if_done(&mut self, sub: &Sub, dirty: bool) {
+        if !self.is_done(sub) {
+            return;
+        }
+        // Said before: whoever finds this collector dead must know.
+        self.unsynced = self.unsynced || (dirty && self.reader.set_unsynced(true).is_ok());
+        if self.unsynced || !dirty {
             // What cannot be handed back now is handed back by the next look.
             let _ = self.reader.hand_back(sub);
         }
+    }
+
+    /// Everything that is archived is synced.
+    pub(crate) fn synced(&mut self) {
+        self.unsynced = self.unsynced && self.reader.set_unsynced(false).is_err();
     }
 
     /// The last word about a channel.

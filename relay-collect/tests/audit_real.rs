@@ -7,8 +7,11 @@ use relay_fmt::archive::{
     ArchiveWriter, BlockEntry, Directory, Entry, Note, Scan, ScanOptions, open, read_block, scan,
 };
 use relay_fmt::callsite::Level;
-use relay_log::channel::{Config, OnFull, RawChannel, Writer};
+use relay_fmt::record::{Kind, Records};
+use relay_log::channel::{self, ChannelReader, Config, OnFull, RawChannel, Writer};
 use std::collections::HashSet;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -283,4 +286,77 @@ fn channels_that_come_and_go_during_audits_lose_nothing() {
     spawned.stop().unwrap();
     let audit = made.audit();
     assert_eq!((audit.verdict, audit.waiting), (Verdict::Whole, 0), "{audit:?}");
+}
+
+/// Spoils the head of one record that waits in the channel, of those from the `from`th on, and says
+/// which sub-buffer it is in.
+fn spoil(made: &Made, channel: &RawChannel, from: u64, choice: usize) -> u32 {
+    let (live, file) = (&made.options.live_dir, channel.file_name());
+    let reader = ChannelReader::open(live, file.as_ref(), None).unwrap();
+    let mut heads = Vec::new();
+    for sub in reader.scan().unwrap() {
+        let Some(data) = reader.read(&sub, 0).unwrap() else { continue };
+        let mut records = Records::new(&data.bytes, sub.generation);
+        let offset = channel::HEADER_BYTES as u64
+            + u64::from(sub.index) * u64::from(reader.identity().sub_buffer)
+            + channel::SUB_HEADER_BYTES as u64;
+        let mut at = 0;
+        while let Some(record) = records.next() {
+            let record = record.unwrap();
+            let text = String::from_utf8_lossy(record.payload);
+            let number = text.split(':').next().and_then(|number| number.parse::<u64>().ok());
+            if record.kind == Kind::Raw && number.is_some_and(|number| number >= from) {
+                heads.push((sub.index, offset + at as u64));
+            }
+            at = records.offset();
+        }
+    }
+    let (index, offset) = heads[choice % heads.len()];
+    let file = File::options().read(true).write(true).open(live.join(file)).unwrap();
+    let mut head = [0u8; 8];
+    file.read_exact_at(&mut head, offset).unwrap();
+    match choice % 4 {
+        0 => head[3] ^= 0x10,   // another generation
+        1 => head[4] ^= 0x80,   // a kind that is not known
+        2 => head[..3].fill(0), // shorter than itself
+        _ => head[2] = 0xff,    // longer than the sub-buffer
+    }
+    file.write_all_at(&head, offset).unwrap();
+    index
+}
+
+#[test]
+fn what_does_not_parse_is_set_aside_and_never_called_whole() {
+    for choice in 0..12usize {
+        let mut made = Made::new();
+        let channel = made.channel(OnFull::Block);
+        let mut writers = [channel.writer(), channel.writer()];
+        let mut drained = 0;
+        for round in 0..3 {
+            made.write(&mut writers[round % 2], 40);
+            if round == choice % 3 {
+                made.drain();
+                drained = made.written;
+            }
+        }
+        made.write(&mut writers[choice % 2], 1);
+        let index = spoil(&made, &channel, drained, choice);
+        made.drain();
+        made.write(&mut writers[0], 60);
+        made.drain();
+        drop((writers, channel));
+        made.drain();
+        let (audit, readable) = (made.audit(), made.readable());
+        assert!(readable < made.written, "case {choice}: nothing was spoilt");
+        assert_ne!(audit.verdict, Verdict::Whole, "case {choice}: {audit:?}");
+        assert!(audit.lost <= made.written - readable, "case {choice}: {audit:?}");
+        if audit.verdict == Verdict::Lost {
+            assert_eq!(audit.lost, made.written - readable, "case {choice}: {audit:?}");
+        }
+        let aside: Vec<_> = std::fs::read_dir(made.options.quarantine_dir()).unwrap().collect();
+        assert!(!aside.is_empty(), "case {choice}");
+        let named =
+            |doubt: &String| doubt.contains(&format!(".{index}.")) && doubt.contains("set aside");
+        assert!(audit.doubts.iter().any(named), "case {choice}: {audit:?}");
+    }
 }

@@ -6,7 +6,8 @@
 //! that happens. A second descriptor, never locked, is for growing.
 
 use super::error::CreateError;
-use super::layout::{HEADER_BYTES, IDENTITY_BYTES, Identity, sub_buffer_offset};
+use super::identity::Identity;
+use super::layout::{HEADER_BYTES, IDENTITY_BYTES, sub_buffer_offset};
 use super::map::Mapping;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags};

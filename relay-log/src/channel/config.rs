@@ -1,7 +1,8 @@
 //! How a channel is to be opened.
 
 use super::error::CreateError;
-use super::layout::{self, OnFull};
+use super::identity::{MAX_NAME, OnFull, is_channel_name};
+use super::layout;
 use std::path::PathBuf;
 
 /// How a channel is to be opened.
@@ -52,11 +53,10 @@ impl Config {
 
     pub(super) fn check(&self) -> Result<(), CreateError> {
         let size = self.sub_buffer;
-        if !layout::is_channel_name(&self.name) {
+        if !is_channel_name(&self.name) {
             return Err(CreateError::Config(format!(
                 "{:?} cannot name a channel: letters, digits, - and _, at most {} bytes",
-                self.name,
-                layout::MAX_NAME
+                self.name, MAX_NAME
             )));
         }
         if !size.is_power_of_two()

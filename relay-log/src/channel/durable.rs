@@ -2,7 +2,9 @@
 //!
 //! With a collector, durable is what it has archived and synced: the request is a number in the header
 //! page, and the collector answers with the last number that it has fulfilled. Without one, durable is
-//! the channel file itself. A file system in memory cannot promise anything, and that is said.
+//! the channel file itself, unless a collector that was killed has handed something back whose archive it
+//! had not synced: then only the next one can answer. Once a program has asked, its collector syncs
+//! before it hands back, so that what is durable in the file is not overwritten too early. A file system in memory cannot promise anything, and that is said.
 
 use super::layout::header;
 use super::os;
@@ -51,7 +53,11 @@ impl Channel {
         let wanted = self.map.u64(header::SYNC_WANTED).fetch_add(1, AcqRel) + 1;
         let synced = self.map.u64(header::SYNCED);
         let freed = self.map.u32(header::FREED);
-        while self.has_collector() {
+        loop {
+            // The order matters: a collector that dies behind this says so before it is seen dead.
+            if !self.has_collector() && self.map.u64(header::UNSYNCED).load(Acquire) == 0 {
+                return self.sync_file();
+            }
             let before = freed.load(Acquire);
             match synced.load(Acquire) {
                 u64::MAX => return Err(NotDurable::Memory),
@@ -68,7 +74,6 @@ impl Channel {
             os::futex_wait(freed, before, left.min(BOUND));
             waiters.fetch_sub(1, AcqRel);
         }
-        self.sync_file()
     }
 
     /// Whether a collector runs: then it holds the lock of the live directory.

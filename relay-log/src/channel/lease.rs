@@ -1,7 +1,8 @@
 //! Leases: how a writer gets a sub-buffer, opens a generation in it, and leaves it.
 
 use super::error::WriteError;
-use super::layout::{self, Counter, OnFull, State, low, sub, word};
+use super::identity::OnFull;
+use super::layout::{self, Counter, State, low, sub, word};
 use super::shared::Channel;
 use super::slots::Owned;
 use super::sync::Ordering::{Acquire, Relaxed, Release};

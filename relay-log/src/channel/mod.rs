@@ -86,6 +86,8 @@ pub mod floor;
 mod growth;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers hand over"))]
 pub(crate) mod handover;
+mod hint;
+mod identity;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers are told of changes"))]
 pub(crate) mod keeper;
 mod layout;
@@ -114,12 +116,15 @@ mod waiting;
 pub use config::Config;
 pub use durable::{NotDurable, is_in_memory};
 pub use error::{CreateError, OpenError, WriteError};
+pub use identity::{Identity, MAX_NAME, OnFull, TickSource, is_channel_name};
 pub use layout::{
-    Counter, HEADER_BYTES, IDENTITY_BYTES, Identity, MAGIC, MAX_NAME, MAX_SUB_BUFFER,
-    MIN_SUB_BUFFER, OnFull, SUB_HEADER_BYTES, State, TickSource, VERSION, is_channel_name,
+    Counter, HEADER_BYTES, IDENTITY_BYTES, MAGIC, MAX_SUB_BUFFER, MIN_SUB_BUFFER, SUB_HEADER_BYTES,
+    State, VERSION,
 };
 pub use raw::{RawChannel, Reservation, Writer};
 pub use reader::{ChannelReader, Data, Status, Sub};
 pub use shared::Channel;
 pub use stream::Payload;
+#[cfg(feature = "log")]
+pub(crate) use stream::copy;
 pub use thread::never_wait;

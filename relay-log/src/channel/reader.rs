@@ -5,9 +5,10 @@
 //! ever being looked at: its address is where blocked writers are woken.
 
 use super::error::OpenError;
+use super::identity::Identity;
 use super::layout::{
-    Counter, HEADER_BYTES, IDENTITY_BYTES, Identity, SUB_HEADER_BYTES, State, generation, header,
-    low, sub, sub_buffer_offset,
+    Counter, HEADER_BYTES, IDENTITY_BYTES, SUB_HEADER_BYTES, State, generation, header, low, sub,
+    sub_buffer_offset,
 };
 use super::os;
 use memmap2::{MmapOptions, MmapRaw};
@@ -75,6 +76,8 @@ pub struct Status {
     pub sync_wanted: u64,
     /// The last of those requests that is fulfilled; all ones where none can be.
     pub synced: u64,
+    /// Whether something is handed back whose archive is not synced yet.
+    pub unsynced: bool,
     /// The counters, by [`Counter`].
     pub counters: [u64; Counter::COUNT],
     /// Length of the file in bytes.
@@ -222,6 +225,7 @@ impl ChannelReader {
             closed: word_at(&page, header::CLOSED) == 1,
             sync_wanted: word_at(&page, header::SYNC_WANTED),
             synced: word_at(&page, header::SYNCED),
+            unsynced: word_at(&page, header::UNSYNCED) != 0,
             counters,
             length: stat.st_size.max(0) as u64,
             allocated: stat.st_blocks.max(0) as u64 * 512,
@@ -413,6 +417,15 @@ impl ChannelReader {
     /// When the header page cannot be written.
     pub fn acknowledge_sync(&self, wanted: u64) -> Result<(), Errno> {
         self.put(header::SYNCED as u64, &wanted.to_le_bytes())
+    }
+
+    /// Says whether something is handed back whose archive is not synced: then the channel's file alone
+    /// is not all there is, and syncing it makes nothing durable.
+    ///
+    /// # Errors
+    /// When the header page cannot be written.
+    pub fn set_unsynced(&self, unsynced: bool) -> Result<(), Errno> {
+        self.put(header::UNSYNCED as u64, &u64::from(unsynced).to_le_bytes())
     }
 
     /// Asks the program to keep `bytes` allocated, and to let at least as many wait.

@@ -4,9 +4,8 @@ use super::birth;
 use super::config::Config;
 use super::describe::Descriptions;
 use super::error::CreateError;
-use super::layout::{
-    Counter, HEADER_BYTES, Identity, SUB_HEADER_BYTES, TickSource, header, sub, sub_buffer_offset,
-};
+use super::identity::{Identity, TickSource};
+use super::layout::{Counter, HEADER_BYTES, SUB_HEADER_BYTES, header, sub, sub_buffer_offset};
 use super::map::{Mapping, ZeroedArray};
 use super::os;
 use super::slots::{Slot, Slots};
