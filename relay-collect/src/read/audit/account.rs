@@ -85,6 +85,8 @@ pub(super) struct Account {
     pub(super) live: bool,
     pub(super) waiting: u64,
     pub(super) waiting_bytes: u64,
+    /// Bytes that were salvaged after the machine was started anew.
+    pub(super) unproven_bytes: u64,
     /// Records that were discarded as configured.
     pub(super) discarded: u64,
     /// Whether it overwrites what was not archived, as configured.

@@ -118,6 +118,7 @@ fn channel(id: ChannelId, mut account: Account, harmed: &HashSet<String>) -> Cha
         archived: account.archived,
         waiting: account.waiting,
         waiting_bytes: account.waiting_bytes,
+        unproven_bytes: account.unproven_bytes,
         discarded: discarded.saturating_add(overwritten),
         doubled: account.doubled,
         lost,
