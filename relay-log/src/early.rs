@@ -5,6 +5,7 @@ use crate::channel::handover::{self, Kept, Who};
 use crate::channel::shelf::Stack;
 use crate::channel::{Payload, TickSource, os, thread, tick};
 use crate::filter::{Filter, FilterCell};
+use crate::pass::Pass;
 use crate::sink::{ACTIVE, Relays, SETTING_UP, inline_payload, set_max};
 use crate::{logger, panic};
 use relay_fmt::callsite::{Callsite, Level};
@@ -101,7 +102,8 @@ pub(crate) fn write(
     if let Some(record) = keep(Site::Static(callsite), values) {
         match ACTIVE.get() {
             Some(relay) => {
-                relay.write(callsite, record.values.len(), |p| p.put(&record.values));
+                let (pass, values) = (Pass::once(0), &record.values);
+                relay.write(callsite, pass, values.len(), &|p| p.put(values));
             }
             None => print(&[record]),
         }
@@ -156,7 +158,7 @@ fn to_kept(relay: &Relays, record: Record) -> Kept {
     let inline = |description: &[u8]| (Kind::InlineEvent, 0, inline_payload(description, &values));
     let (slot, (kind, callsite, payload)) = match &site {
         Site::Static(callsite) => {
-            let slot = relay.slot(callsite);
+            let slot = relay.slot_of(callsite.target);
             // Waiting is fine: whoever describes now is another thread and comes to an end.
             let event = match callsite.wait_described(slot) {
                 Some(id) => (Kind::Event, id, values),

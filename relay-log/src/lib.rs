@@ -54,6 +54,9 @@ mod logger;
 #[cfg(feature = "log")]
 mod panic;
 #[cfg(feature = "log")]
+#[cfg_attr(not(feature = "macros"), allow(unreachable_pub, reason = "public for the macros alone"))]
+mod pass;
+#[cfg(feature = "log")]
 mod relay;
 #[cfg(feature = "log")]
 mod scratch;

@@ -2,10 +2,12 @@
 
 use crate::callsite::StaticCallsite;
 use crate::channel::Payload;
+use crate::channel::os;
 use crate::channel::shelf::Leaked;
-use crate::channel::thread::{append, own_channel};
+use crate::channel::thread::{append, append_in, own_channel};
 use crate::early;
 use crate::filter::FilterCell;
+use crate::pass::Pass;
 use relay_fmt::callsite::Level;
 use relay_fmt::record::{Kind, put_inline};
 use std::sync::atomic::AtomicU8;
@@ -39,14 +41,27 @@ pub(crate) fn set_max(max: log::LevelFilter) {
     log::set_max_level(max);
 }
 
-/// Whether the program's relay records this callsite now, its level being let through.
+/// Whether the program's relay records this callsite now, its level being let through, and where. For
+/// callsites that ask nobody else.
 #[inline]
-pub(crate) fn allowed(callsite: &StaticCallsite) -> bool {
-    filter().allows(callsite)
+pub(crate) fn pass(callsite: &StaticCallsite) -> Pass {
+    match callsite.pass.get() {
+        Some(pass) => pass,
+        None => ask(callsite),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn ask(callsite: &StaticCallsite) -> Pass {
+    match ACTIVE.get() {
+        Some(relay) => relay.ask(callsite),
+        None if early::FILTER.allows_target(callsite.level, callsite.target) => Pass::once(0),
+        None => Pass::NO,
+    }
 }
 
 /// The filter of the program's relay, or of the records before it.
-#[inline]
 pub(crate) fn filter() -> &'static FilterCell {
     match ACTIVE.get() {
         Some(relay) => &relay.filter,
@@ -60,22 +75,35 @@ pub(crate) fn level_enabled(level: Level) -> bool {
     level as u8 <= MAX.load(Relaxed)
 }
 
-/// Writes an event of the program's. See [`Relays::event`].
+/// Writes an event of the program's that [`pass`] has let through: when this returns, it is in the
+/// channel.
 #[inline]
-pub(crate) fn event(callsite: &'static StaticCallsite, values: &[u8]) {
-    write(callsite, values.len(), |p| p.put(values));
+pub(crate) fn event(callsite: &'static StaticCallsite, pass: Pass, values: &[u8]) {
+    if !write(pass, values.len(), |p| p.put(values)) {
+        write_slow(callsite, pass, values.len(), &|p| p.put(values));
+    }
 }
 
-/// As [`event`]; `fill` gets exactly `len` bytes, must fill them, and may be called more than once.
-#[inline]
-pub(crate) fn write(
+/// The short way of an event; `false` and nothing written where it is not open: then [`write_slow`].
+///
+/// `fill` gets exactly `len` bytes, must fill them, and must not run anybody else's code.
+#[inline(always)]
+pub(crate) fn write(pass: Pass, len: usize, fill: impl Fn(&mut Payload<'_>)) -> bool {
+    append_in(pass.era(), pass.slot(), Kind::Event, pass.number(), len, fill)
+}
+
+/// The way that is always open. `fill` as in [`write()`]; it may be called more than once.
+#[cold]
+#[inline(never)]
+pub(crate) fn write_slow(
     callsite: &'static StaticCallsite,
+    pass: Pass,
     len: usize,
-    fill: impl Fn(&mut Payload<'_>),
+    fill: &dyn Fn(&mut Payload<'_>),
 ) {
     match ACTIVE.get() {
-        Some(relay) => relay.write(callsite, len, fill),
-        None => early::write(callsite, len, &fill),
+        Some(relay) => relay.write(callsite, pass, len, fill),
+        None => early::write(callsite, len, fill),
     }
 }
 
@@ -86,24 +114,37 @@ pub(crate) fn collected(len: usize, fill: &dyn Fn(&mut Payload<'_>)) -> Vec<u8> 
 }
 
 impl Relays {
-    /// The slot for a callsite.
+    /// Whether this relay records a callsite now, and where. For callsites that several may ask.
+    #[cfg(feature = "tracing")]
     #[inline]
-    pub(crate) fn slot(&self, callsite: &StaticCallsite) -> usize {
-        let known = callsite.route.load(Relaxed);
-        if known >> 8 == self.number {
-            return (known & 0xff) as usize;
+    pub(crate) fn pass(&self, callsite: &StaticCallsite) -> Pass {
+        match callsite.pass.get_for(self.number) {
+            Some(pass) => pass,
+            None => self.ask(callsite),
         }
-        self.remember_slot(callsite)
     }
 
     #[cold]
-    fn remember_slot(&self, callsite: &StaticCallsite) -> usize {
-        let slot = self.slot_of(callsite.target);
-        if callsite.level as u8 <= self.sync_on {
-            return slot;
+    #[inline(never)]
+    fn ask(&self, callsite: &StaticCallsite) -> Pass {
+        // Before the filter: if that changes meanwhile, this era is over.
+        let era = os::era();
+        let pass = if self.filter.allows_target(callsite.level, callsite.target) {
+            let slot = self.slot_of(callsite.target);
+            match callsite.ensure_described(slot) {
+                // The short way would not wait for the disk: these never remember it.
+                _ if callsite.level as u8 <= self.sync_on => return Pass::once(slot),
+                Some(number) => Pass::known(era, self.number, slot, number),
+                None => return Pass::once(slot),
+            }
+        } else {
+            Pass::refused(era, self.number)
+        };
+        // In a forked child that did not know itself, what is known holds for no era.
+        if era != 0 {
+            callsite.pass.set(pass);
         }
-        callsite.route.store(self.number << 8 | slot as u64, Relaxed);
-        slot
+        pass
     }
 
     /// The slot for a target: of the longest prefix that ends where the target or a `::` does.
@@ -118,54 +159,37 @@ impl Relays {
     }
 
     /// Writes an event: when this returns, it is in the channel.
-    #[inline]
     pub(crate) fn write(
         &self,
         callsite: &StaticCallsite,
+        pass: Pass,
         len: usize,
-        fill: impl Fn(&mut Payload<'_>),
+        fill: &dyn Fn(&mut Payload<'_>),
     ) {
-        let known = callsite.route.load(Relaxed);
-        if known >> 8 == self.number {
-            self.put((known & 0xff) as usize, callsite, len, fill);
-        } else {
-            self.write_cold(callsite, len, &fill);
+        let place = pass.place().or_else(|| {
+            let slot = self.slot_of(callsite.target);
+            Some((slot, callsite.ensure_described(slot)?))
+        });
+        match place {
+            Some((slot, number)) => {
+                append(slot, Kind::Event, number, len, fill);
+                self.written(slot, callsite.level);
+            }
+            None => {
+                let (description, values) = (callsite.description(), collected(len, fill));
+                self.write_inline(callsite.level, callsite.target, &description, &values);
+            }
         }
     }
 
-    /// A callsite's first event, and every one that is to be durable: the slots of those are never
-    /// remembered, so that the common path does not ask.
+    /// Something of this level was written: where it is to be durable, it is when this returns.
     #[cold]
     #[inline(never)]
-    fn write_cold(&self, callsite: &StaticCallsite, len: usize, fill: &dyn Fn(&mut Payload<'_>)) {
-        let slot = self.slot(callsite);
-        self.put(slot, callsite, len, fill);
-        self.written(slot, callsite.level);
-    }
-
-    /// Something of this level was written: where it is to be durable, it is when this returns.
-    #[inline]
     pub(crate) fn written(&self, slot: usize, level: Level) {
         if level as u8 <= self.sync_on
             && let Some(channel) = own_channel(slot)
         {
             channel.insist_durable();
-        }
-    }
-
-    #[inline]
-    fn put(
-        &self,
-        slot: usize,
-        callsite: &StaticCallsite,
-        len: usize,
-        fill: impl Fn(&mut Payload<'_>),
-    ) {
-        match callsite.ensure_described(slot) {
-            Some(id) => {
-                append(slot, Kind::Event, id, len, fill);
-            }
-            None => inline(slot, &callsite.description(), &collected(len, &fill)),
         }
     }
 

@@ -4,8 +4,8 @@ use super::compare::{Literal, ordered};
 use super::lex::Op;
 use super::parse::{Node, Operand, Test};
 use super::{BlockFacts, Scratch};
-use crate::render::Event;
 use crate::render::value::plain;
+use crate::render::{Event, last_value};
 use relay_fmt::callsite::{Level, Values};
 use relay_fmt::value::Value;
 
@@ -145,20 +145,8 @@ fn of_int(test: &Test, value: u32) -> bool {
     }
 }
 
-/// Where a name comes twice, the last value counts.
 fn of_field(test: &Test, name: &str, values: Values<'_>, scratch: &mut Scratch) -> bool {
-    let mut found = None;
-    for field in values {
-        // What does not parse ends the record's values.
-        let Ok(field) = field else { break };
-        let same = match field.index {
-            Some(i) if field.name.is_empty() => name.parse() == Ok(i),
-            _ => field.name == name,
-        };
-        if same {
-            found = Some(field.value);
-        }
-    }
+    let found = last_value(values, name);
     found.is_some_and(|value| of_value(test, &value, &mut scratch.value))
 }
 

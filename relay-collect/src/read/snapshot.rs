@@ -158,6 +158,19 @@ impl Snapshot {
         self.problems.extend(problems);
     }
 
+    /// The earliest and the latest time, in UTC nanoseconds, that what `filter` means may have, as far
+    /// as that is known without reading blocks.
+    #[must_use]
+    pub fn range_ns(&self, filter: &Filter) -> Option<(i64, i64)> {
+        let blocks = plan::admitted(&self.archives, filter, &mut Plan::default());
+        let blocks = blocks.iter().map(|(_, _, block)| &block.header.facts);
+        let blocks = blocks.map(|facts| (facts.min_order_ns, facts.max_order_ns));
+        let live =
+            self.live.iter().flat_map(RowBuffer::rows).map(|row| (row.time_ns, row.order_ns));
+        let all = blocks.chain(live).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        Some(filter.narrow_ns(all))
+    }
+
     /// Gives all events that `filter` means to the works, one for each thread, which are made by
     /// `make`, and what they write to `out`, in time order or backwards. Returns the works.
     ///

@@ -122,6 +122,14 @@ pub(crate) fn escape(bytes: &[u8], place: Place, out: &mut Vec<u8>) {
     }
 }
 
+/// Text in which nothing can forge a line or reach a terminal as a control sequence.
+#[must_use]
+pub fn escape_text(text: &str) -> String {
+    let mut out = Vec::new();
+    escape(text.as_bytes(), Place::Bare, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Appends `bytes` as they are when they make one word, else escaped between double quotes.
 pub(crate) fn token(bytes: &[u8], out: &mut Vec<u8>) {
     let is_word = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'=' | b'\\' | b'{' | b'}');

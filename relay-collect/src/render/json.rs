@@ -38,13 +38,13 @@ pub(crate) struct Json {
     key: Vec<u8>,
 }
 
-fn put_key(name: &str, out: &mut Vec<u8>) {
+pub(super) fn put_key(name: &str, out: &mut Vec<u8>) {
     escape::json(name, out);
     out.push(b':');
 }
 
 /// Appends `"key":"text",`, or `"key_b64":"…",` where the bytes are not UTF-8.
-fn put_bytes(key: &str, bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn put_bytes(key: &str, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(key.as_bytes());
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -59,7 +59,7 @@ fn put_bytes(key: &str, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends `"key":7,`.
-fn put_integer(key: &str, value: u64, out: &mut Vec<u8>) {
+pub(super) fn put_integer(key: &str, value: u64, out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
@@ -84,10 +84,22 @@ fn make_site(callsite: &Callsite) -> Site {
 }
 
 fn make_span_site(callsite: &Callsite) -> SpanSite {
-    let mut head = b"{".to_vec();
-    put_bytes("name", callsite.name.as_bytes(), &mut head);
-    head.extend_from_slice(b"\"id\":");
+    let mut head = Vec::new();
+    put_span_name(callsite, &mut head);
     SpanSite { head, keys: Keys::new(callsite, Show::Every, put_key) }
+}
+
+fn put_span_name(callsite: &Callsite, out: &mut Vec<u8>) {
+    out.push(b'{');
+    put_bytes("name", callsite.name.as_bytes(), out);
+    out.extend_from_slice(b"\"id\":");
+}
+
+/// Appends `{"name":"request","id":1,"fields":`.
+pub(super) fn put_span_head(span: &SpanView<'_>, out: &mut Vec<u8>) {
+    put_span_name(&span.span.callsite, out);
+    put_number(span.span.id, out);
+    out.extend_from_slice(b",\"fields\":");
 }
 
 fn put_origin(event: &Event<'_>, out: &mut Vec<u8>) {

@@ -34,7 +34,7 @@ fn put_key(name: &str, out: &mut Vec<u8>) {
     out.push(b'=');
 }
 
-fn put_name(name: &str, out: &mut Vec<u8>) {
+pub(super) fn put_name(name: &str, out: &mut Vec<u8>) {
     for c in name.chars() {
         let bad = escape::is_dangerous(c) || c.is_whitespace() || matches!(c, '=' | '"' | '\\');
         let c = if bad { '_' } else { c };

@@ -126,4 +126,6 @@ pub use raw::{RawChannel, Reservation, Writer};
 pub use reader::{ChannelReader, Data, Status, Sub};
 pub use shared::{Channel, boot_id};
 pub use stream::Payload;
+#[cfg(feature = "log")]
+pub(crate) use stream::copy;
 pub use thread::never_wait;
