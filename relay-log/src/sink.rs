@@ -131,9 +131,11 @@ impl Relays {
         let era = os::era();
         let pass = if self.filter.allows_target(callsite.level, callsite.target) {
             let slot = self.slot_of(callsite.target);
+            if self.waits(callsite.level) {
+                // Never remembered, so that the short way does not ask.
+                return Pass::once(slot);
+            }
             match callsite.ensure_described(slot) {
-                // The short way would not wait for the disk: these never remember it.
-                _ if callsite.level as u8 <= self.sync_on => return Pass::once(slot),
                 Some(number) => Pass::known(era, self.number, slot, number),
                 None => return Pass::once(slot),
             }
@@ -182,11 +184,16 @@ impl Relays {
         }
     }
 
+    /// Whether records of this level are to be durable when their calls return.
+    #[inline]
+    const fn waits(&self, level: Level) -> bool {
+        level as u8 <= self.sync_on
+    }
+
     /// Something of this level was written: where it is to be durable, it is when this returns.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     pub(crate) fn written(&self, slot: usize, level: Level) {
-        if level as u8 <= self.sync_on
+        if self.waits(level)
             && let Some(channel) = own_channel(slot)
         {
             channel.insist_durable();

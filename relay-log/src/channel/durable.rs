@@ -181,7 +181,7 @@ impl Channel {
     /// A number that changes when something is committed.
     fn committed_sum(&self) -> u64 {
         let committed = |index| self.map.u64(self.offset(index) + sub::COMMITTED).load(Relaxed);
-        (0..self.slots.allocated()).fold(0, |sum: u64, index| sum.wrapping_add(committed(index)))
+        self.slots.indexes().fold(0, |sum: u64, index| sum.wrapping_add(committed(index)))
     }
 
     /// Whether a collector runs: then it holds the lock of the live directory.

@@ -102,7 +102,8 @@ impl Account {
         self.overwrites = identity.on_full == OnFull::Overwrite;
         let counters = reader.status().map(|status| status.counters).unwrap_or_default();
         for counter in [Counter::DiscardedFull, Counter::DiscardedDisk] {
-            self.discarded += counters.get(counter as usize).copied().unwrap_or(0);
+            let count = counters.get(counter as usize).copied().unwrap_or(0);
+            self.discarded = self.discarded.saturating_add(count);
         }
     }
 
