@@ -15,6 +15,7 @@ use std::path::PathBuf;
 /// | `on_full` | [`OnFull::Block`] |
 /// | `mode` | `0o600` |
 /// | `keeper` | true |
+/// | `counter` | true |
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The live directory: files of channels stand directly in it.
@@ -33,6 +34,9 @@ pub struct Config {
     pub mode: u32,
     /// Whether a helper thread allocates ahead and gives back what is idle.
     pub keeper: bool,
+    /// Whether the processor's counter may tell the time where the kernel trusts it; CLOCK_MONOTONIC
+    /// otherwise.
+    pub counter: bool,
 }
 
 impl Config {
@@ -48,6 +52,7 @@ impl Config {
             on_full: OnFull::Block,
             mode: 0o600,
             keeper: true,
+            counter: true,
         }
     }
 
