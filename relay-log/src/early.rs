@@ -8,7 +8,7 @@ use crate::filter::{Filter, FilterCell};
 use crate::pass::Pass;
 use crate::sink::{ACTIVE, Relays, SETTING_UP, inline_payload, set_max};
 use crate::{logger, panic};
-use relay_fmt::callsite::Callsite;
+use relay_fmt::callsite::{Callsite, Level};
 use relay_fmt::record::Kind;
 use relay_fmt::time::{Anchor, Rate};
 use relay_fmt::value::Value;
@@ -112,12 +112,12 @@ pub(crate) fn write(
 
 /// As [`write`], for an event whose callsite is not static.
 #[cold]
-pub(crate) fn write_inline(target: &str, description: Vec<u8>, values: &[u8]) {
+pub(crate) fn write_inline(level: Level, target: &str, description: Vec<u8>, values: &[u8]) {
     let site = Site::Inline(target.to_owned(), description);
     if let Some(record) = keep(site, values.to_vec()) {
         match (ACTIVE.get(), &record.site) {
             (Some(relay), Site::Inline(target, description)) => {
-                relay.write_inline(target, description, &record.values);
+                relay.write_inline(level, target, description, &record.values);
             }
             _ => print(&[record]),
         }

@@ -87,7 +87,7 @@ pub use self::tracing_layer::{RelayFilter, RelayLayer};
 
 #[cfg(feature = "macros")]
 pub use deferred::{__private, Argument};
-#[cfg(feature = "macros")]
+#[cfg(feature = "log")]
 pub use relay_fmt::callsite::Level;
 #[cfg(feature = "macros")]
 pub use relay_log_macros::{Argument, debug, error, event, info, log, trace, warn};

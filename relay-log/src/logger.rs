@@ -188,8 +188,10 @@ fn computed(record: &Record<'_>) {
     scratch::with(|values| {
         put_values(record, true, values);
         match ACTIVE.get() {
-            Some(relay) => relay.write_inline(record.target(), &description, values.bytes()),
-            None => early::write_inline(record.target(), description, values.bytes()),
+            Some(relay) => {
+                relay.write_inline(level, record.target(), &description, values.bytes());
+            }
+            None => early::write_inline(level, record.target(), description, values.bytes()),
         }
     });
 }

@@ -4,7 +4,7 @@ use crate::callsite::StaticCallsite;
 use crate::channel::Payload;
 use crate::channel::os;
 use crate::channel::shelf::Leaked;
-use crate::channel::thread::{append, append_in};
+use crate::channel::thread::{append, append_in, own_channel};
 use crate::early;
 use crate::filter::FilterCell;
 use crate::pass::Pass;
@@ -23,6 +23,8 @@ pub(crate) struct Relays {
     pub(crate) channels: Vec<(String, usize)>,
     /// Target prefixes and slots, the longest prefix first.
     pub(crate) routes: Vec<(String, usize)>,
+    /// Records of this level and more urgent ones are durable when their call returns; 0 for none.
+    pub(crate) sync_on: u8,
 }
 
 /// The relay that `log` and Relay's own macros write to.
@@ -129,6 +131,10 @@ impl Relays {
         let era = os::era();
         let pass = if self.filter.allows_target(callsite.level, callsite.target) {
             let slot = self.slot_of(callsite.target);
+            if self.waits(callsite.level) {
+                // Never remembered, so that the short way does not ask.
+                return Pass::once(slot);
+            }
             match callsite.ensure_described(slot) {
                 Some(number) => Pass::known(era, self.number, slot, number),
                 None => return Pass::once(slot),
@@ -169,16 +175,42 @@ impl Relays {
         match place {
             Some((slot, number)) => {
                 append(slot, Kind::Event, number, len, fill);
+                self.written(slot, callsite.level);
             }
             None => {
-                self.write_inline(callsite.target, &callsite.description(), &collected(len, fill))
+                let (description, values) = (callsite.description(), collected(len, fill));
+                self.write_inline(callsite.level, callsite.target, &description, &values);
             }
         }
     }
 
+    /// Whether records of this level are to be durable when their calls return.
+    #[inline]
+    const fn waits(&self, level: Level) -> bool {
+        level as u8 <= self.sync_on
+    }
+
+    /// Something of this level was written: where it is to be durable, it is when this returns.
+    #[inline]
+    pub(crate) fn written(&self, slot: usize, level: Level) {
+        if self.waits(level)
+            && let Some(channel) = own_channel(slot)
+        {
+            channel.insist_durable();
+        }
+    }
+
     /// Writes an event whose callsite is not described: the record brings the description.
-    pub(crate) fn write_inline(&self, target: &str, description: &[u8], values: &[u8]) {
-        inline(self.slot_of(target), description, values);
+    pub(crate) fn write_inline(
+        &self,
+        level: Level,
+        target: &str,
+        description: &[u8],
+        values: &[u8],
+    ) {
+        let slot = self.slot_of(target);
+        inline(slot, description, values);
+        self.written(slot, level);
     }
 }
 

@@ -313,6 +313,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RelayLayer {
             event.record(&mut Values(values));
             write_event(pass, callsite, span, values.bytes());
         });
+        self.relays.written(pass.slot(), callsite.level);
     }
 
     fn on_enter(&self, id: &span::Id, ctx: Context<'_, S>) {

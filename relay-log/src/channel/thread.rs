@@ -330,6 +330,11 @@ pub fn never_wait() {
     THREAD.with(|thread| thread.never_waits.set(true));
 }
 
+/// Whether this thread may wait for the collector.
+pub(crate) fn may_wait() -> bool {
+    THREAD.with(|thread| !thread.never_waits.get())
+}
+
 /// This process's channel in a slot. A forked child gets its own here: its parent's is not mapped.
 /// Where the parent's is still found, another thread is just making the child's.
 pub(crate) fn own_channel(slot: usize) -> Option<&'static Channel> {
@@ -371,9 +376,7 @@ fn replace_channels() {
     });
     for (slot, parent) in parents.iter().enumerate() {
         let Some(parent) = parent else { continue };
-        let mut config = parent.config.clone();
-        config.keeper = false;
-        match Channel::create(config) {
+        match Channel::create(parent.config.of_child()) {
             Ok(channel) => install(slot, Arc::new(channel)),
             Err(error) => {
                 if let Some(at) = CHANNELS.get(slot) {
