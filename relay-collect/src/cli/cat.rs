@@ -230,7 +230,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         let (snapshot, follow) = Follow::start(&store)?;
         (snapshot, Some(follow))
     } else {
-        (Snapshot::take(&store)?, None)
+        (Snapshot::take_for(&store, &filter)?, None)
     };
     if args.count {
         let none = &mut |_: &[u8]| ControlFlow::Continue(());

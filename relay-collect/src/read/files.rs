@@ -93,6 +93,11 @@ impl ArchiveFd {
         }
         Ok(Self(file))
     }
+
+    /// What the system says of it.
+    pub(crate) fn metadata(&self) -> io::Result<std::fs::Metadata> {
+        self.0.metadata()
+    }
 }
 
 impl ReadAt for ArchiveFd {

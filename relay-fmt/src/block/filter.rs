@@ -53,6 +53,31 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// The filter over all that the others are over, of at most `most` bytes: none where one of them
+    /// is none, or where it would let nearly everything through.
+    #[must_use]
+    pub fn union<'a>(filters: impl Iterator<Item = &'a Self> + Clone, most: usize) -> Self {
+        let fits = |len: usize| len.is_power_of_two() && len <= 1 << (BUILD_BITS - 3);
+        let none = filters.clone().any(|f| f.kind != Self::THREES || !fits(f.bytes.len()));
+        let Some(largest) = filters.clone().map(|f| f.bytes.len()).max().filter(|_| !none) else {
+            return Self::default();
+        };
+        let mut bytes = vec![0; largest];
+        for filter in filters {
+            // A shorter one says less of where a bit was: it can have been at each of these places.
+            bytes.iter_mut().zip(filter.bytes.iter().cycle()).for_each(|(all, one)| *all |= one);
+        }
+        while bytes.len() > most {
+            bytes = fold(&bytes);
+        }
+        if ones(&bytes) * 4 > bytes.len() * 24 {
+            return Self::default();
+        }
+        Self { kind: Self::THREES, bytes }
+    }
+}
+
 /// Makes a [`Filter`] of kind [`Filter::THREES`].
 ///
 /// Every text that a search looks at must be added, as it is shown: a filter that misses some makes
@@ -143,6 +168,21 @@ mod tests {
         }
 
         #[test]
+        fn a_union_denies_nothing_that_is_in_one(
+            texts in prop::collection::vec((prop::collection::vec(any::<u8>(), 3..60), 6u32..12), 1..6),
+            most in 6u32..12,
+        ) {
+            let filters: Vec<Filter> = texts.iter().map(|(text, size)| {
+                let mut builder = FilterBuilder::new();
+                builder.add(text);
+                builder.finish(1 << size)
+            }).collect();
+            let union = Filter::union(filters.iter(), 1 << most);
+            prop_assert!(union.bytes.len() <= 1 << most);
+            prop_assert!(texts.iter().all(|(text, _)| union.can_contain(text)));
+        }
+
+        #[test]
         fn any_filter_answers(kind in 0u8..3, bytes: Vec<u8>, needle: Vec<u8>) {
             let _ = Filter { kind, bytes }.can_contain(&needle);
         }
@@ -162,6 +202,22 @@ mod tests {
         let absent = ["deadlock", "COPY (SELECT", "zzqqxx", "panicked at", "connection reset"];
         assert!(absent.iter().all(|needle| !filter.can_contain(needle.as_bytes())));
         assert!(filter.can_contain(b"of user"));
+    }
+
+    #[test]
+    fn a_union_denies_what_is_in_none() {
+        let of = |text: &str, most| {
+            let mut builder = FilterBuilder::new();
+            builder.add(text.as_bytes());
+            builder.finish(most)
+        };
+        let filters = [of("request took 4 ms", 64), of("connection reset by peer", 4096)];
+        let union = Filter::union(filters.iter(), 4096);
+        assert!(union.can_contain(b"took 4") && union.can_contain(b"reset"));
+        assert!(!union.can_contain(b"zzqqxx"));
+        let none = [filters[0].clone(), Filter::default()];
+        assert_eq!(Filter::union(none.iter(), 4096), Filter::default());
+        assert_eq!(Filter::union([].iter(), 4096), Filter::default());
     }
 
     #[test]
