@@ -164,7 +164,8 @@ pub(crate) fn status(args: &StatusArgs) -> Result<ExitCode> {
             .map(|(file, why)| serde_json::json!({ "file": file, "why": why }))
             .collect();
         let collector = collector.map(|holder| {
-            let level = |(channel, level)| serde_json::json!({ "channel": channel, "level": level });
+            let level =
+                |(channel, level)| serde_json::json!({ "channel": channel, "level": level });
             let levels: Vec<_> = holder.levels.into_iter().map(level).collect();
             serde_json::json!({ "pid": holder.pid, "lowered_levels": levels })
         });
@@ -179,7 +180,10 @@ pub(crate) fn status(args: &StatusArgs) -> Result<ExitCode> {
         Some(holder) => {
             writeln!(out, "collector · pid {}", holder.pid)?;
             for (channel, level) in holder.levels {
-                writeln!(out, "  {channel}: compressed less, at level {level}: there is a backlog")?;
+                writeln!(
+                    out,
+                    "  {channel}: compressed less, at level {level}: there is a backlog"
+                )?;
             }
         }
     }
