@@ -257,7 +257,8 @@ impl Collector {
 
     /// One look at everything.
     fn pass(&mut self, control: &Control, force: bool) -> Result<Passed, CollectError> {
-        if !std::mem::replace(&mut self.taken_over, true) {
+        let first = !std::mem::replace(&mut self.taken_over, true);
+        if first {
             self.take_over(control)?;
         }
         if self.looked.is_none_or(|at| at.elapsed() >= SCAN_EVERY) || self.watch.take_changed() {
@@ -274,6 +275,10 @@ impl Collector {
         })?;
         if sync_due {
             self.synced = Instant::now();
+        }
+        if first {
+            // After what waits: it may take a moment to make one where there is none.
+            context(&self.options, &mut self.notes, control).refresh_catalogue();
         }
         Ok(all)
     }

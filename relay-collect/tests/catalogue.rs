@@ -93,7 +93,9 @@ fn it_can_be_missing_or_damaged_and_is_made_anew() {
     std::fs::create_dir(&file).unwrap();
     assert_eq!(found(&dir, "word3word"), (ROWS, 0));
     std::fs::remove_dir(&file).unwrap();
-    // The next archive that is sealed brings it back.
+    // The next collector brings it back.
+    Collector::open(options.clone()).unwrap().drain(&Control::new()).unwrap();
+    assert_eq!(found(&dir, "word3word"), (ROWS, ARCHIVES - 1));
     let channel = RawChannel::create(Config::new(&options.live_dir, "app")).unwrap();
     channel.writer().write(b"a word9word").unwrap();
     Collector::open(options).unwrap().drain(&Control::new()).unwrap();

@@ -61,8 +61,8 @@ impl ArchiveName {
             names.extend(entry?.file_name().to_str().and_then(Self::parse));
         }
         names.sort_by(|a, b| {
-            let key = |n: &Self| (n.channel.clone(), n.number, n.sealed, n.file.clone());
-            key(a).cmp(&key(b))
+            let ours = (&a.channel, a.number, a.sealed, &a.file);
+            ours.cmp(&(&b.channel, b.number, b.sealed, &b.file))
         });
         Ok(names)
     }

@@ -26,7 +26,10 @@ use relay_fmt::archive::{
     self, ArchiveWriter, BlockEntry, Directory, Entry, FileHeader, Opened, REPACKED, read_block,
     read_control,
 };
-use relay_fmt::block::{BlockBuilder, BlockOptions, EncodedBlock, MAX_CONTENT, decode};
+use relay_fmt::block::columns::Encoder;
+use relay_fmt::block::{
+    BlockBuilder, BlockKind, EncodedBlock, Facts, MAX_CONTENT, Sections, decode,
+};
 use relay_fmt::rows::{ChannelId, Run};
 use std::collections::HashSet;
 use std::fs::{File, Metadata, OpenOptions};
@@ -188,7 +191,7 @@ struct Packer<'a> {
     out: File,
     builder: BlockBuilder,
     contents: Contents,
-    options: BlockOptions,
+    encoder: Encoder,
     /// What is to become one block: the old ones, and their rows.
     old: Vec<&'a BlockEntry>,
     group: Group,
@@ -212,7 +215,7 @@ impl<'a> Packer<'a> {
             out,
             builder: BlockBuilder::new(),
             contents: Contents::default(),
-            options: BlockOptions { level, ..BlockOptions::default() },
+            encoder: Encoder::new(level).map_err(io::Error::other)?,
             old: Vec::new(),
             group: Group::default(),
         })
@@ -270,7 +273,9 @@ impl<'a> Packer<'a> {
         group.fill(&mut self.builder);
         let before = old.iter().map(|block| block.end() - block.offset).sum::<u64>();
         let bodies = old.iter().map(|block| block.header.body_len).sum::<u64>();
-        match self.encode(usize::try_from(bodies).unwrap_or(usize::MAX)) {
+        let encoded = self.encode(usize::try_from(bodies).unwrap_or(usize::MAX));
+        self.builder.clear();
+        match encoded {
             Some(block) if ((block.body.len() + block.filter.bytes.len()) as u64) < before => {
                 self.out.write_all(self.writer.block(&block)?)?;
             }
@@ -286,15 +291,16 @@ impl<'a> Packer<'a> {
 
     /// The block of what is in the builder; `None` when it does not come back as it was.
     fn encode(&mut self, bodies: usize) -> Option<EncodedBlock> {
-        self.contents.see(self.builder.rows());
-        let rows = self.builder.rows().clone();
-        let block = self.builder.finish(&self.options);
-        self.builder.clear();
+        let rows = self.builder.rows();
+        self.contents.see(rows);
         let filter = self.contents.finish(bodies / FILTER_PART);
-        let mut block = block.ok()?;
-        block.filter = filter;
-        let back = decode(block.kind as u8, &block.body, MAX_CONTENT).ok()?;
-        (back == rows).then_some(block)
+        let (kind, mut body, mut sections) =
+            (BlockKind::Columns, Vec::new(), Sections::default());
+        self.encoder.encode(rows, &mut body).ok()?;
+        sections.push(body.len()).ok()?;
+        let back = decode(kind as u8, &body, MAX_CONTENT).ok()?;
+        let facts = Facts::of(rows);
+        (back == *rows).then_some(EncodedBlock { kind, facts, sections, filter, body })
     }
 
     /// Ends the new archive and makes it durable. Returns its length.
