@@ -77,10 +77,14 @@ fn a_snapshot_is_whole_while_the_collector_moves_everything() {
     std::thread::scope(|scope| {
         scope.spawn(|| produce(&channel, &returned, &stop));
         let store = Store::open(dir.path(), None).unwrap();
-        for round in 0..25 {
+        for round in 0..40 {
+            // Every other time nothing is copied beforehand: the collector archives it meanwhile.
+            let left = round % 2 == 1;
+            let store = if left { store.clone().copy_at_once(0) } else { store.clone() };
             std::thread::sleep(Duration::from_millis(17));
             let before: Vec<u64> = returned.iter().map(|r| r.load(Ordering::Acquire)).collect();
             let mut snapshot = Snapshot::take(&store).unwrap();
+            std::thread::sleep(Duration::from_millis(if left { 40 } else { 0 }));
             let mut next = [0u64; THREADS];
             let mut message = Vec::new();
             snapshot.events(&mut Filter::new(), false, &mut |event| {

@@ -9,17 +9,21 @@
 
 mod ahead;
 mod audit;
+mod backlog;
 mod context;
 mod covered;
+mod drain;
 mod files;
 mod follow;
 mod joiner;
 mod live;
 mod loaded;
+mod looks;
 mod merge;
 mod plan;
 mod prepare;
 mod ranges;
+mod rescue;
 mod rows;
 mod snapshot;
 mod split;

@@ -4,11 +4,11 @@ use super::prepare::Read;
 use super::store::Archive;
 use crate::query::{BlockFacts, Filter};
 use relay_fmt::archive::BlockEntry;
-use relay_fmt::block::NO_LEVEL;
+use relay_fmt::block::{Facts, NO_LEVEL};
 use std::fmt;
 
-/// A clock that was set back may have been wrong by so much: rows that happened before `--until`
-/// may sort so far behind it.
+/// Old headers know only what rows sort by. A clock that was set back may have been wrong by so much:
+/// rows that happened before `--until` may sort so far behind it.
 const SET_BACK_NS: i64 = 86_400_000_000_000;
 /// Parts of one record may have times that differ by so much.
 const PARTS_NS: i64 = 1_000_000;
@@ -88,10 +88,11 @@ impl Plan {
         // A part of a record that brings its callsite has no level in the facts, but in its bytes.
         let hidden = facts.level_mask & NO_LEVEL != 0;
         let targets: Vec<&str> = facts.targets.iter().map(|t| t.name.as_str()).collect();
+        let (min_ns, max_ns) = times_ns(facts);
         let times = BlockFacts {
             level_mask: u8::MAX,
-            min_ns: facts.min_order_ns.saturating_sub(SET_BACK_NS),
-            max_ns: facts.max_order_ns.saturating_add(PARTS_NS),
+            min_ns: min_ns.saturating_sub(PARTS_NS),
+            max_ns: max_ns.saturating_add(PARTS_NS),
             targets: None,
         };
         let levels =
@@ -110,6 +111,14 @@ impl Plan {
         };
         *by += 1;
         false
+    }
+}
+
+/// The times that all rows lie between.
+pub(crate) fn times_ns(facts: &Facts) -> (i64, i64) {
+    match facts.times {
+        Some(times) => (times.min_ns, times.max_ns),
+        None => (facts.min_order_ns.saturating_sub(SET_BACK_NS), facts.max_order_ns),
     }
 }
 
