@@ -3,6 +3,8 @@
 use super::backlog::Backlog;
 use super::live::{SubBytes, Tail};
 use super::store::{Channels, Store};
+use crate::unproven;
+use relay_log::channel::Sub;
 use std::io;
 
 /// Live channels as they were grabbed.
@@ -13,14 +15,26 @@ pub(crate) struct Grabbed {
     pub(crate) alive: bool,
 }
 
-/// Opens and grabs all live channels.
-pub(crate) fn grab_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<Grabbed>> {
+/// Opens all live channels, each with whether its process is there.
+fn open_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<(Tail, bool)>> {
     let Channels { channels, refused } = store.channels()?;
     notes.extend(refused.iter().map(|(file, why)| format!("{file}: {why}")));
     let mut all = Vec::new();
     for (file, reader) in channels {
         let alive = reader.is_alive().unwrap_or(true);
-        let mut tail = Tail::new(file, reader);
+        let waiting = |sub: &Sub| if sub.archived == sub.generation { 0 } else { sub.committed };
+        if let Some(unproven) = unproven::of(&reader, waiting) {
+            notes.push(format!("{file}: {}", unproven::text(&unproven)));
+        }
+        all.push((Tail::new(file, reader), alive));
+    }
+    Ok(all)
+}
+
+/// Opens and grabs all live channels.
+pub(crate) fn grab_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<Grabbed>> {
+    let mut all = Vec::new();
+    for (mut tail, alive) in open_all(store, notes)? {
         let seen = tail.look(false)?;
         let subs = tail.grab(seen)?;
         all.push(Grabbed { tail, subs, alive });
@@ -43,12 +57,8 @@ pub(crate) struct Left {
 
 /// Opens all live channels, and copies out what is not too much.
 pub(crate) fn find_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<Found>> {
-    let Channels { channels, refused } = store.channels()?;
-    notes.extend(refused.iter().map(|(file, why)| format!("{file}: {why}")));
     let (mut all, mut copied) = (Vec::new(), 0);
-    for (file, reader) in channels {
-        let alive = reader.is_alive().unwrap_or(true);
-        let mut tail = Tail::new(file, reader);
+    for (mut tail, alive) in open_all(store, notes)? {
         let seen = tail.look(false)?;
         let bytes: u64 = seen.iter().map(|seen| u64::from(seen.sub.committed)).sum();
         if copied + bytes > store.copied_at_once() {

@@ -18,6 +18,7 @@ mod census;
 mod choose;
 mod classes;
 mod decode;
+mod digits;
 mod encode;
 mod estimate;
 mod floats;
