@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  live channels ── copied out first ──┐                        ┌── filter ── joiner ── sink
-//!    (live, split, rows)               ├── snapshot ── merge ───┤
+//!    (looks, live, split, rows)        ├── snapshot ── merge ───┤
+//!    (backlog: too much to be copied)  │   (rescue: gone since) │
 //!  archives ── opened afterwards ──────┘   (covered: once)      └── follow: again and again
 //!    (files, store)                                   audit: what there should be, and is not
 //! ```
