@@ -34,6 +34,7 @@ mod retention;
 mod spawn;
 mod supersede;
 mod take;
+mod unproven;
 mod watch;
 mod writing;
 

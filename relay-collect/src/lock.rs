@@ -27,6 +27,18 @@ pub(crate) enum LockError {
     Io(#[from] std::io::Error),
 }
 
+/// Programs that ask whether there is a collector hold it for a moment.
+fn exclusive(file: &File) -> Result<(), Errno> {
+    let take = || rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+    for _ in 0..20 {
+        match take() {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(std::time::Duration::from_millis(1)),
+            done => return done,
+        }
+    }
+    take()
+}
+
 impl Lock {
     /// Takes the lock of a directory.
     pub(crate) fn take(dir: &Path) -> Result<Self, LockError> {
@@ -34,17 +46,7 @@ impl Lock {
         let fd = rustix::fs::open(dir.join(FILE), flags, Mode::from_raw_mode(0o600))
             .map_err(std::io::Error::from)?;
         let mut file = File::from(fd);
-        let mut tries = 0;
-        let taken = loop {
-            // Who asks whether there is a collector holds the lock for a moment.
-            let taken = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-            tries += 1;
-            if taken != Err(Errno::WOULDBLOCK) || tries > 3 {
-                break taken;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(3));
-        };
-        match taken {
+        match exclusive(&file) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 let mut said = String::new();

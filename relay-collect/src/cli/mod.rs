@@ -3,10 +3,12 @@
 mod audit;
 mod cat;
 mod out;
+mod output;
 mod pipe;
 mod repack;
 mod resize;
 mod run;
+mod stats;
 mod status;
 mod verify;
 

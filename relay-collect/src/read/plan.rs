@@ -83,7 +83,7 @@ impl Plan {
     pub(crate) fn admits(&mut self, block: &BlockEntry, filter: &Filter) -> bool {
         let facts = &block.header.facts;
         self.blocks += 1;
-        self.rows += facts.rows;
+        self.rows = self.rows.saturating_add(facts.rows);
         // Sort times say only that a row is not later: its clock may have been set back.
         let min_ns =
             facts.times.map_or(facts.min_order_ns.saturating_sub(SET_BACK_NS), |t| t.min_ns);
@@ -109,9 +109,10 @@ impl Plan {
         };
         let Some(by) = what.excluded(filter) else { return true };
         self.archives_skipped += 1;
-        self.blocks += summary.blocks;
-        self.rows += summary.rows;
-        *self.of(by) += summary.blocks;
+        self.blocks = self.blocks.saturating_add(summary.blocks);
+        self.rows = self.rows.saturating_add(summary.rows);
+        let skipped = self.of(by);
+        *skipped = skipped.saturating_add(summary.blocks);
         false
     }
 

@@ -37,7 +37,7 @@ pub use block_header::{BlockEntry, BlockHeader};
 pub use catalogue::{Identity, Summary, put_catalogue, take_catalogue};
 pub use control::{
     Announce, ChannelPosition, Entry, Final, Note, Positions, Quarantine, SubBufferPosition,
-    Supersedes, Tombstone, WriterPosition,
+    Supersedes, Tombstone, Unproven, WriterPosition,
 };
 pub use directory::{ControlPlace, Directory};
 pub use error::Error;
