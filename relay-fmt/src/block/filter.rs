@@ -8,6 +8,7 @@
 
 /// log₂ of the bits of a bitmap while it is built.
 const BUILD_BITS: u32 = 20;
+const BUILD_BYTES: usize = 1 << (BUILD_BITS - 3);
 /// A bitmap is never folded below this, in bytes.
 const MIN_BYTES: usize = 64;
 
@@ -20,15 +21,15 @@ pub struct Filter {
     pub bytes: Vec<u8>,
 }
 
-/// The hash of three bytes. It is part of the format.
-const fn hash(three: [u8; 3]) -> usize {
-    let [a, b, c] = three;
-    let number = u32::from_le_bytes([a, b, c, 0]);
-    (number.wrapping_mul(0x9E37_79B1) >> (32 - BUILD_BITS)) as usize
+/// The hash of three bytes, the first one the lowest of the number. It is part of the format.
+const fn hash(three: u32) -> usize {
+    (three.wrapping_mul(0x9E37_79B1) >> (32 - BUILD_BITS)) as usize
 }
 
 fn threes(text: &[u8]) -> impl Iterator<Item = usize> + '_ {
-    let three = |window: &[u8]| window.first_chunk().copied().map(hash);
+    let three = |window: &[u8]| {
+        window.first_chunk().map(|[a, b, c]| hash(u32::from_le_bytes([*a, *b, *c, 0])))
+    };
     text.windows(3).filter_map(three)
 }
 
@@ -67,7 +68,7 @@ impl Filter {
 /// ```
 #[derive(Debug, Clone)]
 pub struct FilterBuilder {
-    bits: Vec<u8>,
+    bits: Box<[u8; BUILD_BYTES]>,
 }
 
 impl Default for FilterBuilder {
@@ -80,13 +81,19 @@ impl FilterBuilder {
     /// An empty builder.
     #[must_use]
     pub fn new() -> Self {
-        Self { bits: vec![0; 1 << (BUILD_BITS - 3)] }
+        Self { bits: Box::new([0; BUILD_BYTES]) }
     }
 
     /// Adds a text. Needles that reach from one text into the next are not looked for.
     pub fn add(&mut self, text: &[u8]) {
-        for hash in threes(text) {
-            if let Some(byte) = self.bits.get_mut(hash >> 3) {
+        // What `threes` does, with the last two bytes kept from step to step: it is half the time.
+        let Some((start, rest)) = text.split_first_chunk::<2>() else { return };
+        let mut three = u32::from_le_bytes([0, start[0], start[1], 0]);
+        for byte in rest {
+            three = three >> 8 | u32::from(*byte) << 16;
+            let hash = hash(three);
+            // A hash has no more bits than this; it spares the check.
+            if let Some(byte) = self.bits.get_mut(hash >> 3 & (BUILD_BYTES - 1)) {
                 *byte |= 1 << (hash & 7);
             }
         }
@@ -95,7 +102,7 @@ impl FilterBuilder {
     /// The filter over what was added, of at most `most` bytes; begins anew. A filter that would let
     /// nearly everything through at that size is none.
     pub fn finish(&mut self, most: usize) -> Filter {
-        let mut bytes = self.bits.clone();
+        let mut bytes = self.bits.to_vec();
         self.bits.fill(0);
         while bytes.len() > MIN_BYTES {
             let folded = fold(&bytes);
