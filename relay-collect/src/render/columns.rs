@@ -7,6 +7,7 @@
 use super::clock::{Clock, Digits, put_number};
 use super::event::{Event, kind_name, last_value};
 use super::json::{put_bytes, put_integer, put_key};
+use super::object::Object;
 use super::sites::{Keys, Show, Sites};
 use super::{Format, escape, json, logfmt, value};
 use jiff::tz::TimeZone;
@@ -109,10 +110,24 @@ impl Columns {
             }
             Of::Field(name) => event.fields().and_then(|values| last_value(values, name)),
         };
+        if value.is_none()
+            && let Of::Field(name) = column
+        {
+            return self.member(name, event);
+        }
+        let text = &mut self.text;
         if let Some(value) = &value {
             value::plain(value, text);
         }
         value.is_some()
+    }
+
+    /// As [`Self::plain`], for what a message that is an object has under this name.
+    fn member(&mut self, name: &str, event: &Event<'_>) -> bool {
+        self.scratch.clear();
+        let _ = event.write_message(&mut self.scratch);
+        let member = Object::of(&self.scratch).and_then(|object| object.find(name));
+        member.inspect(|member| member.put_plain(&mut self.text)).is_some()
     }
 
     fn known(&mut self, name: &str, event: &Event<'_>) -> bool {
@@ -185,6 +200,7 @@ impl Columns {
                             named.extend(all);
                         }
                         put_object(&named, out);
+                        self.put_members(columns, &named, event, out);
                         out.push(b',');
                     }
                 }
@@ -198,6 +214,40 @@ impl Columns {
         }
         if out.last() == Some(&b',') {
             out.pop();
+        }
+        out.push(b'}');
+    }
+
+    /// Adds to the object that `out` ends with what is asked for of a message that is an object.
+    fn put_members(
+        &mut self,
+        columns: &[Of],
+        named: &[(String, Value<'_>)],
+        event: &Event<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        self.scratch.clear();
+        let _ = event.write_message(&mut self.scratch);
+        let Some(object) = Object::of(&self.scratch) else { return };
+        if named.is_empty() && columns.contains(&Of::Known(FIELDS)) {
+            out.truncate(out.len() - 2);
+            return object.put_json(out);
+        }
+        let mut any = !named.is_empty();
+        out.pop();
+        for column in columns {
+            let Of::Field(name) = column else { continue };
+            if named.iter().any(|(known, _)| known == name) {
+                continue;
+            }
+            if let Some(member) = object.find(name) {
+                out.extend(std::iter::repeat_n(
+                    b',',
+                    usize::from(std::mem::replace(&mut any, true)),
+                ));
+                put_key(name, out);
+                member.put_json(out);
+            }
         }
         out.push(b'}');
     }

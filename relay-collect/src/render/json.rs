@@ -4,6 +4,7 @@
 use super::clock::{Clock, Digits, put_number};
 use super::escape;
 use super::event::{Event, SpanView, kind_name};
+use super::object::Object;
 use super::sites::{Keys, Origin, Show, Sites, last_values};
 use super::value;
 use relay_fmt::callsite::{Callsite, Values};
@@ -166,12 +167,20 @@ impl Json {
         let mut wrong = event.write_message(&mut self.message).err();
         put_bytes("message", &self.message, out);
         out.extend_from_slice(b"\"fields\":");
+        let begin = out.len();
         match site {
             Some(site) => {
                 let found = put_fields(event.fields(), &site.keys, &mut self.key, out);
                 wrong = wrong.or(found);
             }
             None => out.extend_from_slice(b"{}"),
+        }
+        // A record without fields whose message is an object has its members.
+        if out.get(begin..) == Some(b"{}")
+            && let Some(object) = Object::of(&self.message)
+        {
+            out.truncate(begin);
+            object.put_json(out);
         }
         out.extend_from_slice(b",\"spans\":[");
         for (i, span) in event.spans.iter().enumerate() {

@@ -26,6 +26,7 @@ pub(crate) mod fixture;
 mod forging;
 mod json;
 mod logfmt;
+mod object;
 mod sites;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use contents::Contents;
 pub use escape::{escape_text, unescape};
 pub(crate) use event::last_value;
 pub use event::{Event, MAX_SPANS, SpanView, View, is_span, kind_name};
+pub(crate) use object::Object;
 
 use jiff::tz::TimeZone;
 

@@ -109,6 +109,34 @@ fn every_key_of_json_can_be_chosen_and_is_the_same_then() {
 }
 
 #[test]
+fn members_of_a_message_that_is_an_object_are_fields() {
+    let mut b = buffer();
+    let line =
+        "{\"n\": 2.50, \"id.h\": \"a b\", \"in\": {\"t\": \"\u{202e}\"},\r\n\"l\": [1, null]}";
+    b.push(0, Kind::Raw, 0, 0, TIME, line.as_bytes());
+    let json = lines(&b, Format::Json).remove(0);
+    let fields = r#""fields":{"n":2.50,"id.h":"a b","in":{"t":"\u202e"},"l":[1,null]},"#;
+    assert!(json.contains(fields), "{json}");
+    let event: Json = serde_json::from_str(&json).unwrap();
+    assert_eq!(event["message"], line);
+    let logfmt = lines(&b, Format::Logfmt).remove(0);
+    assert!(logfmt.contains(" n=2.50 id.h=\"a b\" in.t=\"\\u{202e}\" l=\"[1, null]\""), "{logfmt}");
+    let chosen = |format, names: &[&str]| {
+        let columns = names.iter().map(|name| Column::parse(name).unwrap()).collect();
+        let options = Options::default().format(format).columns(columns);
+        String::from_utf8(render(&b, options)).unwrap()
+    };
+    assert_eq!(
+        chosen(Format::Text, &["n", "id.h", "nothing", "in.t"]),
+        "2.50\ta b\t-\t\\u{202e}\n"
+    );
+    assert_eq!(
+        chosen(Format::Json, &["in.t", "n", "nothing"]),
+        "{\"fields\":{\"in.t\":\"\\u202e\",\"n\":2.50}}\n"
+    );
+}
+
+#[test]
 fn json_has_its_schema() {
     let found = lines(&sample(), Format::Json);
     let event: Json = serde_json::from_str(&found[0]).unwrap();
