@@ -17,6 +17,7 @@ use crate::merge::{Merge, MergedRun};
 use crate::notes::now_ns;
 use crate::render::Contents;
 use crate::take::Taken;
+use crate::unproven;
 use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::block::columns::Precision;
 use relay_fmt::block::{BlockBuilder, BlockKind, BlockOptions};
@@ -57,7 +58,7 @@ pub(crate) struct Lane {
 /// Positions are repeated after so many bytes of archive, so that a restart has little to read.
 const POSITIONS_EVERY: u64 = 8 << 20;
 /// A block may grow by one in so many bytes to say what its text contains.
-const FILTER_PART: usize = 33;
+const FILTER_PART: usize = 28;
 
 impl Lane {
     /// A lane that goes on where the archives of its channel stand.
@@ -102,9 +103,16 @@ impl Lane {
         }
         // A collector that was killed may have said so; this one has synced what it took over.
         live.unsynced = live.reader.status().is_ok_and(|status| status.unsynced);
-        live.synced();
+        if !ctx.in_memory {
+            live.synced();
+        }
         if self.announced.insert(id) {
             self.put_control(ctx, vec![live.announce(now_ns())])?;
+        }
+        if let Some(unproven) = unproven::of(&live.reader, |sub| live.waiting(sub)) {
+            let text = format!("live/{}: {}", live.file, unproven::text(&unproven));
+            ctx.notes.say(Level::Warn, text);
+            self.put_control(ctx, vec![Entry::Unproven(unproven)])?;
         }
         self.lives.push(live);
         Ok(true)
@@ -132,6 +140,12 @@ impl Lane {
             passed.waiting = 0;
             self.since = None;
         }
+        for (live, look) in self.lives.iter_mut().zip(&looks).filter(|(_, look)| look.seen) {
+            // A hole kept something back: the next pass has it.
+            if !live.is_left(look) {
+                live.archived_ns = look.at_ns;
+            }
+        }
         if durable {
             self.make_durable(ctx, &looks)?;
         }
@@ -147,7 +161,7 @@ impl Lane {
             if live.alive {
                 live.alive = live.reader.is_alive().unwrap_or(true);
             }
-            match live.look() {
+            match live.look(ctx.in_memory) {
                 Ok(look) => looks.push(look),
                 Err(errno) => {
                     let text = format!("{} cannot be read: {errno}", live.file);
@@ -310,9 +324,7 @@ impl Lane {
     fn make_durable(&mut self, ctx: &mut Context<'_>, looks: &[Look]) -> Result<(), CollectError> {
         self.sync(ctx)?;
         for (live, look) in self.lives.iter().zip(looks) {
-            // A hole kept something back: the next pass has it.
-            let left = look.subs.iter().any(|sub| !sub.is_meta() && live.waiting(sub) > 0);
-            if let (Some(wanted), false) = (look.sync_wanted, left) {
+            if let (Some(wanted), false) = (look.sync_wanted, live.is_left(look)) {
                 let answer = if ctx.in_memory { u64::MAX } else { wanted };
                 // Who is not reached asks again, or gives up.
                 let _ = live.reader.acknowledge_sync(answer);
@@ -327,8 +339,7 @@ impl Lane {
         let mut ended = Vec::new();
         for (i, (live, look)) in self.lives.iter().zip(looks).enumerate() {
             // A fresh look: what this pass has archived no longer waits.
-            let left = look.subs.iter().any(|sub| !sub.is_meta() && live.waiting(sub) > 0);
-            if !live.alive && look.seen && !left {
+            if !live.alive && look.seen && !live.is_left(look) {
                 ended.push((i, live.end(&look.subs)));
             }
         }

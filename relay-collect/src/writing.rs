@@ -48,7 +48,9 @@ impl Lane {
         let Some(archive) = &mut self.archive else { return Ok(()) };
         let synced = archive.sync();
         synced.or_else(|error| self.supersede(ctx, &error))?;
-        self.lives.iter_mut().for_each(Live::synced);
+        if !ctx.in_memory {
+            self.lives.iter_mut().for_each(Live::synced);
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::sample::{Sample, block, first_entries, header, last_entries, run, sou
 use proptest::collection::vec;
 use proptest::prelude::*;
 use relay_fmt::archive::{
-    ArchiveWriter, Entry, FileHeader, Note, Opened, ReadAt, ScanOptions, Tombstone, open,
+    ArchiveWriter, Entry, FileHeader, Note, Opened, ReadAt, ScanOptions, Tombstone, Unproven, open,
     read_block, read_control, scan, verify,
 };
 use relay_fmt::block::{BlockBuilder, BlockOptions, Times};
@@ -177,8 +177,12 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     let note = (1u8..6, any::<i64>(), text).prop_map(|(level, time_ns, text)| {
         Entry::Note(Note { level: Level::from_u8(level).unwrap(), time_ns, text })
     });
+    let unproven =
+        (any::<[u8; 16]>(), any::<u64>(), any::<u64>()).prop_map(|(id, durable_ns, bytes)| {
+            Entry::Unproven(Unproven { id: ChannelId(id), durable_ns, bytes })
+        });
     let fixed = prop::sample::select([first_entries(), last_entries()].concat());
-    prop_oneof![tombstone, note, fixed]
+    prop_oneof![tombstone, note, unproven, fixed]
 }
 
 #[derive(Debug, Clone)]

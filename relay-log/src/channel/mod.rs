@@ -94,12 +94,15 @@ mod layout;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers describe callsites"))]
 mod lease;
 mod map;
+mod memory;
 #[cfg(all(test, loom))]
 mod models;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers end with the process"))]
 pub(crate) mod os;
 mod raw;
 mod reader;
+#[cfg(all(test, shuttle))]
+mod schedules;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers describe callsites"))]
 pub(crate) mod shared;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers keep things"))]
@@ -123,6 +126,8 @@ pub use layout::{
 };
 pub use raw::{RawChannel, Reservation, Writer};
 pub use reader::{ChannelReader, Data, Status, Sub};
-pub use shared::Channel;
+pub use shared::{Channel, boot_id};
 pub use stream::Payload;
+#[cfg(feature = "log")]
+pub(crate) use stream::copy;
 pub use thread::never_wait;
