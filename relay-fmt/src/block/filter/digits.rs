@@ -132,6 +132,16 @@ impl Builder {
         }
     }
 
+    /// Adds all fractions, of all lengths.
+    pub(super) fn add_all_fractions(&mut self) {
+        if let Some(set) = self.sets.get_mut(Class::Fraction as usize) {
+            set.fill();
+        }
+        if let Some(ranges) = self.ranges.get_mut(Class::Fraction as usize) {
+            ranges.fill(Some((0, u64::MAX)));
+        }
+    }
+
     /// The sets, in the order in which they are stored, to be emptied.
     pub(super) fn sets(&mut self) -> impl Iterator<Item = &mut Bitmap> {
         self.sets.iter_mut()
