@@ -28,12 +28,17 @@ impl Bitmap {
         self.bits.fill(u8::MAX);
     }
 
+    /// Nothing was inserted.
+    pub(super) fn clear(&mut self) {
+        self.bits.fill(0);
+    }
+
     /// What was inserted, folded to between `least` and `most` bytes, both powers of two: as small
     /// as leaves three quarters of the bits unset. Nothing where `most` bytes leave less than a
     /// quarter unset. The set is empty afterwards.
     pub(super) fn take(&mut self, least: usize, most: usize) -> Option<Vec<u8>> {
         let mut bytes = self.bits.clone();
-        self.bits.fill(0);
+        self.clear();
         while bytes.len() > least {
             let folded = fold(&bytes);
             if bytes.len() <= most && ones(&folded) * 4 > folded.len() * 8 {
