@@ -138,7 +138,7 @@ impl Builder {
             set.fill();
         }
         if let Some(ranges) = self.ranges.get_mut(Class::Fraction as usize) {
-            ranges.fill(Some((0, u64::MAX)));
+            ranges.fill(Spread(vec![(0, u64::MAX)]));
         }
     }
 
