@@ -73,6 +73,16 @@ impl RowBuffer {
         self.payload.get(start.unwrap_or_default()..end).unwrap_or_default()
     }
 
+    /// Whether everything that rows, runs and spans name is there.
+    pub(crate) fn refers_within(&self) -> bool {
+        let within = |index: &u32, len: usize| (*index as usize) < len;
+        let sources = self.sources.len();
+        self.run.iter().all(|run| within(run, self.runs.len()))
+            && self.callsite.iter().all(|c| within(c, self.callsites.len() + 1))
+            && self.runs.iter().all(|run| within(&run.source, sources))
+            && self.spans.iter().all(|span| within(&span.source, sources))
+    }
+
     /// Empties the buffer and keeps its memory.
     pub fn clear(&mut self) {
         self.sources.clear();

@@ -49,13 +49,7 @@ fn check(rows: &RowBuffer) -> Result<()> {
 }
 
 fn references(rows: &RowBuffer) -> Result<()> {
-    let within = |index: &u32, len: usize| (*index as usize) < len;
-    let sources = rows.sources.len();
-    if !rows.run.iter().all(|run| within(run, rows.runs.len()))
-        || !rows.callsite.iter().all(|c| within(c, rows.callsites.len() + 1))
-        || !rows.runs.iter().all(|run| within(&run.source, sources))
-        || !rows.spans.iter().all(|span| within(&span.source, sources))
-    {
+    if !rows.refers_within() {
         return malformed("a row, run or span refers to something that is not there");
     }
     Ok(())

@@ -192,6 +192,9 @@ pub(super) fn put_together(
     keep: Option<&[bool]>,
     rows: &mut RowBuffer,
 ) -> Result<()> {
+    if classes.iter().any(|class| class.callsite as usize > rows.callsites.len()) {
+        return Err(Error::new("a class has a callsite that is not there"));
+    }
     for (row, class) in sequence.iter().enumerate() {
         let class = usize::try_from(*class).ok().and_then(|c| classes.get(c));
         let class = class.ok_or(Error::new("a row is of a class that is none"))?;

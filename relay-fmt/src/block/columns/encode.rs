@@ -194,5 +194,8 @@ fn check(rows: &RowBuffer) -> Result<()> {
     if !ends || !rows.end.is_sorted() {
         return Err(Error::new("the payloads of a row buffer do not follow each other"));
     }
+    if !rows.refers_within() {
+        return Err(Error::new("a row, run or span refers to something that is not there"));
+    }
     Ok(())
 }

@@ -185,7 +185,7 @@ fn unit(times: &[i64], precision: Precision) -> i64 {
 /// Reads what [`put_order`] wrote; `extra` are the callsites that only spans have.
 ///
 /// # Errors
-/// When something is cut short, or a number is too large for its place.
+/// When something is cut short, a number is too large for its place, or names what is not there.
 pub(super) fn get_order(
     input: &mut Cursor<'_>,
     text_frame: &[u8],
@@ -212,6 +212,9 @@ pub(super) fn get_order(
     let values = get_bytes(input, text, rows.spans.len())?;
     for (span, value) in rows.spans.iter_mut().zip(values) {
         span.values = strings::slice(text_frame, value).to_vec();
+    }
+    if !rows.refers_within() {
+        return Err(Error::new("a row, run or span refers to something that is not there"));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::bytes::Cursor;
 use crate::record::Kind;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rows::{any_line, any_rows, any_text, lines_as_rows};
+use rows::{any_line, any_rows, any_text, lines_as_rows, referring};
 
 fn assert_comes_back(rows: &RowBuffer) {
     let mut body = Vec::new();
@@ -206,7 +206,7 @@ fn a_body_is_what_zstd_reads() {
 
 #[test]
 fn raw_channels_are_split_too() {
-    let mut rows = RowBuffer::default();
+    let mut rows = referring(RowBuffer::default());
     for n in 0..1000 {
         let line = format!("line {n} of a pipe");
         rows.push(0, Kind::Raw, 0, 0, n, line.as_bytes());

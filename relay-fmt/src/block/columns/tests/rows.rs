@@ -232,7 +232,42 @@ prop_compose! {
             }
             buffer.push(run, kind, callsite, span, time, &payload);
         }
-        buffer
+        referring(buffer)
+    }
+}
+
+/// The rows with everything there that they name.
+pub(super) fn referring(mut rows: RowBuffer) -> RowBuffer {
+    if rows.sources.is_empty() {
+        rows.sources.push(source("app".into(), 1, 0));
+    }
+    if rows.runs.is_empty() {
+        rows.runs.push(run());
+    }
+    let [sources, runs, sites] = [rows.sources.len(), rows.runs.len(), rows.callsites.len() + 1];
+    rows.runs.iter_mut().for_each(|run| run.source %= sources as u32);
+    rows.spans.iter_mut().for_each(|span| span.source %= sources as u32);
+    rows.run.iter_mut().for_each(|run| *run %= runs as u32);
+    rows.callsite.iter_mut().for_each(|site| *site %= sites as u32);
+    rows
+}
+
+fn run() -> Run {
+    Run {
+        source: 0,
+        sub_buffer: 0,
+        generation: 1,
+        from: 0,
+        to: 0,
+        prior_generations: 0,
+        prior_records: 0,
+        records: 0,
+        writer: 1,
+        first_number: 0,
+        tid: 1,
+        nesting: 0,
+        thread: Vec::new(),
+        floor_ns: 0,
     }
 }
 
@@ -258,5 +293,5 @@ pub(super) fn lines_as_rows(lines: &[Vec<u8>]) -> RowBuffer {
         put_str(&mut payload, Type::Str, line);
         rows.push(0, Kind::Event, 1, 0, n as i64 * 1_000_003, &payload);
     }
-    rows
+    referring(rows)
 }

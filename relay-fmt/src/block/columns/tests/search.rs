@@ -1,7 +1,7 @@
 //! What is in a block is never denied, and what is not there mostly is.
 
 use super::super::{Wanted, contains, encode, select};
-use super::rows::{any_line, any_rows, lines_as_rows, message_callsite, put_payload};
+use super::rows::{any_line, any_rows, lines_as_rows, message_callsite, put_payload, referring};
 use crate::block::RowBuffer;
 use crate::callsite::{Callsite, Field};
 use crate::message::write_message;
@@ -135,7 +135,7 @@ prop_compose! {
             let time = buffer.len() as i64;
             buffer.push(0, Kind::Event, n as u32 + 1, 0, time, &payload);
         }
-        buffer
+        referring(buffer)
     }
 }
 
