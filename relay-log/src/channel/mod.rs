@@ -100,6 +100,8 @@ mod models;
 pub(crate) mod os;
 mod raw;
 mod reader;
+#[cfg(all(test, shuttle))]
+mod schedules;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers describe callsites"))]
 pub(crate) mod shared;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers keep things"))]

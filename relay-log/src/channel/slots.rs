@@ -62,7 +62,7 @@ pub(crate) struct Slot {
     order: AtomicU64,
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 impl Default for Slot {
     fn default() -> Self {
         Self { word: AtomicU64::new(0), records: AtomicU64::new(0), order: AtomicU64::new(0) }
@@ -334,7 +334,7 @@ impl<T: AsRef<[Slot]>> Slots<T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 
