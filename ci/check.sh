@@ -45,6 +45,9 @@ run cargo run --release -q -p relay-collect -- --dir "$demo/lessons" --once
 run cargo run --release -q -p relay-collect -- cat --dir "$demo/lessons" --channel lessons -n 5
 run ci/quick-start.sh
 
+# What a warm call executes, against its bounds.
+run ci/instructions.sh
+
 # Attacks and models, the short ones.
 run ci/loom.sh
 run ci/attack.sh --smoke

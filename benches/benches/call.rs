@@ -4,7 +4,7 @@
 //! warm; the cost of going from one sub-buffer to the next is in the figures. Prints Markdown.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot set up has nothing to measure")]
 
-use relay_benches::{Variant, paired, percentiles, print, print_machine};
+use relay_benches::{Message, PATH, Singles, TITLES, Variant, paired, print, print_machine};
 use relay_log::channel::floor::Floor;
 use relay_log::channel::{Config, OnFull, RawChannel};
 use relay_log::{ByteSize, Relay};
@@ -42,7 +42,7 @@ fn main() {
         .unwrap();
     let (mut floor, mut bare) = (Floor::new(dir.path()).unwrap(), Floor::new(dir.path()).unwrap());
     let payload = [7u8; 42];
-    let path = String::from("/api/v1/items/4711xyz9");
+    let path = String::from(PATH);
     let mut text = String::new();
     let registry = || tracing_subscriber::registry();
     let with_relay = tracing::Dispatch::new(registry().with(relay.layer()));
@@ -102,23 +102,38 @@ fn main() {
     print_machine();
     print("Warm calls, batches of 400", &paired(&mut variants, ROUNDS, CALLS), 0);
     drop(variants);
-    let singles = [
+    singles(&path);
+}
+
+/// Single calls, and nothing, which is what reading the counter twice and the machine are.
+fn singles(path: &str) {
+    const CALLS: usize = 1_000_000;
+    let time = |call: &dyn Fn(Message)| {
+        let mut singles = Singles::with_room(CALLS);
+        for message in relay_benches::messages(CALLS as u64) {
+            singles.time(|| call(message));
+        }
+        singles.percentiles()
+    };
+    let rows = [
+        ("nothing", time(&|_| ())),
         (
             "relay_log::info!, 3 arguments",
-            percentiles(200_000, |i| {
-                relay_log::info!("request handled id={i} latency={} path={path}", 0.25);
+            time(&|Message { id, latency }| {
+                relay_log::info!("request handled id={id} latency={latency} path={path}");
             }),
         ),
         (
             "log::info!, 3 arguments",
-            percentiles(200_000, |i| {
-                log::info!("request handled id={i} latency={} path={path}", 0.25);
+            time(&|Message { id, latency }| {
+                log::info!("request handled id={id} latency={latency} path={path}");
             }),
         ),
     ];
-    println!("\nSingle calls, ns, the timer's own reading in them\n");
-    println!("| | p50 | p99 | p99.9 | p99.99 | max |\n|---|---:|---:|---:|---:|---:|");
-    for (name, p) in singles {
-        println!("| {name} | {} | {} | {} | {} | {} |", p[0], p[1], p[2], p[3], p[4]);
+    println!("\nSingle calls, ns, two readings of the counter in them\n");
+    println!("| | {TITLES} |\n|---|---:|---:|---:|---:|---:|");
+    for (name, p) in rows {
+        let cells: String = p.iter().map(|nanos| format!(" {nanos:.0} |")).collect();
+        println!("| {name} |{cells}");
     }
 }

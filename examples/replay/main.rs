@@ -8,11 +8,10 @@
 //! relay-collect cat --dir logs --format raw
 //! ```
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use relay_examples::shown;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Feeds text logs through Relay, one line a record.
@@ -38,19 +37,6 @@ struct Args {
     files: Vec<PathBuf>,
 }
 
-/// A file's text, unpacked if need be.
-fn read(path: &Path) -> Result<String> {
-    let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-    let mut text = String::new();
-    if path.extension().is_some_and(|e| e == "zst") {
-        zstd::Decoder::new(file)?.read_to_string(&mut text)
-    } else {
-        std::io::BufReader::new(file).read_to_string(&mut text)
-    }
-    .with_context(|| format!("{} is not text", path.display()))?;
-    Ok(text)
-}
-
 /// Logs every `threads`-th line, beginning with line `first`.
 fn log_lines(lines: &[&str], first: u64, args: &Args, since: Instant) {
     let step = args.threads as usize;
@@ -72,7 +58,7 @@ fn main() -> Result<()> {
     }
     builder.init()?;
     for path in &args.files {
-        let text = read(path)?;
+        let text = relay_examples::read(path)?;
         let lines: Vec<&str> = text.strip_suffix('\n').unwrap_or(&text).split('\n').collect();
         let since = Instant::now();
         std::thread::scope(|scope| {

@@ -29,7 +29,7 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub(crate) enum Piece {
     /// A block.
-    Block(EncodedBlock),
+    Block(Box<EncodedBlock>),
     /// Entries, without positions: every archive begins with its own.
     Control(Vec<Entry>),
 }
@@ -194,7 +194,7 @@ impl ArchiveFile {
         let offset = self.writer.offset();
         let bytes = self.writer.block(&block).map_err(unwritable)?.to_vec();
         self.unsynced_bytes += bytes.len() as u64;
-        self.unsynced.push(Piece::Block(block));
+        self.unsynced.push(Piece::Block(Box::new(block)));
         self.unwritten = Some((offset, bytes));
         self.retry()
     }
@@ -280,13 +280,13 @@ fn pieces(scan: &Scan, bytes: &ArchiveFd) -> Result<Vec<Piece>, archive::Error> 
         let header = &block.header;
         let kind = BlockKind::from_u8(header.kind);
         let kind = kind.map_err(|error| archive::Error::Block { offset: block.offset, error })?;
-        pieces.push(Piece::Block(EncodedBlock {
+        pieces.push(Piece::Block(Box::new(EncodedBlock {
             kind,
             facts: header.facts.clone(),
             sections: header.sections.clone(),
             filter: header.filter.clone(),
             body: read_body(bytes, block)?,
-        }));
+        })));
     }
     Ok(pieces)
 }

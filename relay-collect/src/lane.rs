@@ -17,6 +17,7 @@ use crate::merge::{Merge, MergedRun};
 use crate::notes::now_ns;
 use crate::render::Contents;
 use crate::take::Taken;
+use crate::unproven;
 use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::block::columns::Precision;
 use relay_fmt::block::{BlockBuilder, BlockKind, BlockOptions};
@@ -57,7 +58,7 @@ pub(crate) struct Lane {
 /// Positions are repeated after so many bytes of archive, so that a restart has little to read.
 const POSITIONS_EVERY: u64 = 8 << 20;
 /// A block may grow by one in so many bytes to say what its text contains.
-const FILTER_PART: usize = 33;
+const FILTER_PART: usize = 28;
 
 impl Lane {
     /// A lane that goes on where the archives of its channel stand.
@@ -100,8 +101,18 @@ impl Lane {
             }
             live.archived = known;
         }
+        // A collector that was killed may have said so; this one has synced what it took over.
+        live.unsynced = live.reader.status().is_ok_and(|status| status.unsynced);
+        if !ctx.in_memory {
+            live.synced();
+        }
         if self.announced.insert(id) {
             self.put_control(ctx, vec![live.announce(now_ns())])?;
+        }
+        if let Some(unproven) = unproven::of(&live.reader, |sub| live.waiting(sub)) {
+            let text = format!("live/{}: {}", live.file, unproven::text(&unproven));
+            ctx.notes.say(Level::Warn, text);
+            self.put_control(ctx, vec![Entry::Unproven(unproven)])?;
         }
         self.lives.push(live);
         Ok(true)
@@ -129,6 +140,12 @@ impl Lane {
             passed.waiting = 0;
             self.since = None;
         }
+        for (live, look) in self.lives.iter_mut().zip(&looks).filter(|(_, look)| look.seen) {
+            // A hole kept something back: the next pass has it.
+            if !live.is_left(look) {
+                live.archived_ns = look.at_ns;
+            }
+        }
         if durable {
             self.make_durable(ctx, &looks)?;
         }
@@ -144,7 +161,7 @@ impl Lane {
             if live.alive {
                 live.alive = live.reader.is_alive().unwrap_or(true);
             }
-            match live.look() {
+            match live.look(ctx.in_memory) {
                 Ok(look) => looks.push(look),
                 Err(errno) => {
                     let text = format!("{} cannot be read: {errno}", live.file);
@@ -153,7 +170,30 @@ impl Lane {
                 }
             }
         }
+        self.hand_back(ctx, &looks)?;
         Ok(looks)
+    }
+
+    /// Hands back what was archived before and is full by now, or was archived by a collector that was
+    /// killed before it could.
+    fn hand_back(&mut self, ctx: &mut Context<'_>, looks: &[Look]) -> Result<(), CollectError> {
+        let all = || self.lives.iter().zip(looks);
+        if all().any(|(live, look)| live.durable && look.subs.iter().any(|sub| live.is_done(sub))) {
+            self.sync_if_dirty(ctx)?;
+        }
+        let dirty = self.is_dirty();
+        for (live, look) in self.lives.iter_mut().zip(looks) {
+            look.subs.iter().for_each(|sub| live.hand_back_if_done(sub, dirty));
+        }
+        Ok(())
+    }
+
+    fn sync_if_dirty(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
+        if self.is_dirty() { self.sync(ctx) } else { Ok(()) }
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.archive.as_ref().is_some_and(ArchiveFile::is_dirty)
     }
 
     /// Archives what the looks showed, block by block. Returns how many blocks.
@@ -186,6 +226,9 @@ impl Lane {
             // Without runs there is only something to set aside.
             if !runs.is_empty() {
                 self.put_block(ctx, block)?;
+            }
+            if taken.iter().any(|(i, _)| self.lives.get(*i).is_some_and(|live| live.durable)) {
+                self.sync_if_dirty(ctx)?;
             }
             self.account(ctx, &taken, &runs)?;
             blocks += 1;
@@ -241,6 +284,7 @@ impl Lane {
         taken: &[(usize, Taken)],
         runs: &[MergedRun],
     ) -> Result<(), CollectError> {
+        let dirty = self.is_dirty();
         for merged in runs {
             if let Some(live) = self.lives.get_mut(merged.live) {
                 live.archived.add_run(&merged.run, merged.max_ns);
@@ -261,7 +305,7 @@ impl Lane {
                 let text = format!("{}: quarantine cannot be written: {failed}", live.file);
                 ctx.notes.say_once(Level::Error, text);
             }
-            live.hand_back_if_done(&taken.sub);
+            live.hand_back_if_done(&taken.sub, dirty);
         }
         let mut woken = HashSet::new();
         for (index, _) in taken {
@@ -280,9 +324,7 @@ impl Lane {
     fn make_durable(&mut self, ctx: &mut Context<'_>, looks: &[Look]) -> Result<(), CollectError> {
         self.sync(ctx)?;
         for (live, look) in self.lives.iter().zip(looks) {
-            // A hole kept something back: the next pass has it.
-            let left = look.subs.iter().any(|sub| !sub.is_meta() && live.waiting(sub) > 0);
-            if let (Some(wanted), false) = (look.sync_wanted, left) {
+            if let (Some(wanted), false) = (look.sync_wanted, live.is_left(look)) {
                 let answer = if ctx.in_memory { u64::MAX } else { wanted };
                 // Who is not reached asks again, or gives up.
                 let _ = live.reader.acknowledge_sync(answer);
@@ -297,8 +339,7 @@ impl Lane {
         let mut ended = Vec::new();
         for (i, (live, look)) in self.lives.iter().zip(looks).enumerate() {
             // A fresh look: what this pass has archived no longer waits.
-            let left = look.subs.iter().any(|sub| !sub.is_meta() && live.waiting(sub) > 0);
-            if !live.alive && look.seen && !left {
+            if !live.alive && look.seen && !live.is_left(look) {
                 ended.push((i, live.end(&look.subs)));
             }
         }

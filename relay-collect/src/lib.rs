@@ -31,6 +31,7 @@ mod retention;
 mod spawn;
 mod supersede;
 mod take;
+mod unproven;
 mod watch;
 mod writing;
 

@@ -172,6 +172,16 @@ pub(crate) struct Live {
     pub(crate) alive: bool,
     /// By number.
     callsites: Vec<Option<Arc<Callsite>>>,
+    /// Whether its program has ever asked for durability: then sub-buffers are handed back only once
+    /// their block is synced. What was durable in the channel would be overwritten otherwise, while
+    /// the disk does not have the archive yet.
+    pub(crate) durable: bool,
+    /// Whether something was handed back since the archive was synced.
+    pub(crate) unsynced: bool,
+    /// Everything committed until then is archived, UTC nanoseconds.
+    pub(crate) archived_ns: u64,
+    /// Blocks, when it was last told until when everything is durable.
+    pub(crate) durable_blocks: u64,
     /// Whether a record named a callsite that was not described yet.
     pub(crate) missing: bool,
     /// How much of each sub-buffer with descriptions was read.
@@ -216,6 +226,10 @@ impl Live {
             archived,
             rate,
             alive: true,
+            durable: false,
+            unsynced: false,
+            archived_ns: 0,
+            durable_blocks: 0,
             callsites: Vec::new(),
             missing: false,
             described: HashMap::new(),
@@ -240,6 +254,9 @@ impl Live {
         }
         match self.archived.subs.get(&sub.index) {
             Some(at) if at.generation == sub.generation => sub.committed.saturating_sub(at.bytes),
+            // A loss of power can take a channel back to what the archives have gone beyond: there was
+            // a later generation only because all of this one was archived.
+            Some(at) if at.generation > sub.generation => 0,
             _ => sub.committed,
         }
     }

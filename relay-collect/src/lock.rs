@@ -24,6 +24,18 @@ pub(crate) enum LockError {
     Io(#[from] std::io::Error),
 }
 
+/// Programs that ask whether there is a collector hold it for a moment.
+fn exclusive(file: &File) -> Result<(), Errno> {
+    let take = || rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+    for _ in 0..20 {
+        match take() {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(std::time::Duration::from_millis(1)),
+            done => return done,
+        }
+    }
+    take()
+}
+
 impl Lock {
     /// Takes the lock of a directory.
     pub(crate) fn take(dir: &Path) -> Result<Self, LockError> {
@@ -31,7 +43,7 @@ impl Lock {
         let fd = rustix::fs::open(dir.join(".collector"), flags, Mode::from_raw_mode(0o600))
             .map_err(std::io::Error::from)?;
         let mut file = File::from(fd);
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match exclusive(&file) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 let mut holder = String::new();

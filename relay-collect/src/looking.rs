@@ -9,6 +9,8 @@ use relay_log::channel::{Counter, OnFull, Sub};
 pub(crate) struct Look {
     /// Whether the channel could be read: nothing follows from a look that failed.
     pub(crate) seen: bool,
+    /// When it began, UTC nanoseconds.
+    pub(crate) at_ns: u64,
     pub(crate) subs: Vec<Sub>,
     pub(crate) waiting: u64,
     pub(crate) pressure: bool,
@@ -17,9 +19,10 @@ pub(crate) struct Look {
 }
 
 impl Live {
-    /// Looks at it.
-    pub(crate) fn look(&mut self) -> Result<Look, rustix::io::Errno> {
+    /// Looks at it. `in_memory`: the archives stand in memory.
+    pub(crate) fn look(&mut self, in_memory: bool) -> Result<Look, rustix::io::Errno> {
         // The header first: what was committed before a request for durability is in the scan.
+        let at_ns = u64::try_from(crate::notes::now_ns()).unwrap_or_default();
         let status = self.reader.status()?;
         let subs = self.reader.scan()?;
         let mut waiting = 0;
@@ -28,19 +31,47 @@ impl Live {
                 continue;
             }
             waiting += u64::from(self.waiting(sub));
-            // Archived before, but not handed back: the collector was killed in between.
-            self.hand_back_if_done(sub);
         }
+        self.durable |= status.sync_wanted > 0;
         let pressure = status.waiters > 0 || waiting >= status.cap / 2;
-        let sync_wanted = (status.sync_wanted > status.synced).then_some(status.sync_wanted);
-        Ok(Look { seen: true, subs, waiting, pressure, sync_wanted })
+        // A collector whose archives stood in memory may have said that nothing ever is.
+        let refused = status.synced == u64::MAX && !in_memory;
+        let sync_wanted =
+            (status.sync_wanted > status.synced || refused).then_some(status.sync_wanted);
+        Ok(Look { seen: true, at_ns, subs, waiting, pressure, sync_wanted })
     }
 
-    /// Hands a sub-buffer back if nothing will be added to it and all of it is archived.
-    pub(crate) fn hand_back_if_done(&self, sub: &Sub) {
-        if sub.is_ready() && sub.archived != sub.generation && self.waiting(sub) == 0 {
+    /// Whether anything that a look showed is not archived.
+    pub(crate) fn is_left(&self, look: &Look) -> bool {
+        look.subs.iter().any(|sub| !sub.is_meta() && self.waiting(sub) > 0)
+    }
+
+    /// Whether nothing will be added to a sub-buffer, all of it is archived, and it is not handed back.
+    pub(crate) fn is_done(&self, sub: &Sub) -> bool {
+        sub.is_ready() && sub.archived != sub.generation && self.waiting(sub) == 0
+    }
+
+    /// Hands a sub-buffer back if it is done; `dirty`: its block may not be synced yet.
+    pub(crate) fn hand_back_if_done(&mut self, sub: &Sub, dirty: bool) {
+        if !self.is_done(sub) {
+            return;
+        }
+        // Said before: whoever finds this collector dead must know.
+        self.unsynced = self.unsynced || (dirty && self.reader.set_unsynced(true).is_ok());
+        if self.unsynced || !dirty {
             // What cannot be handed back now is handed back by the next look.
             let _ = self.reader.hand_back(sub);
+        }
+    }
+
+    /// Everything that is archived is synced.
+    pub(crate) fn synced(&mut self) {
+        self.unsynced = self.unsynced && self.reader.set_unsynced(false).is_err();
+        // Idle channels are not written to again and again.
+        if self.archived.blocks > self.durable_blocks
+            && self.reader.set_durable(self.archived_ns).is_ok()
+        {
+            self.durable_blocks = self.archived.blocks;
         }
     }
 

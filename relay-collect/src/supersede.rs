@@ -59,7 +59,7 @@ impl Lane {
         let mut archive = self.create(ctx, &entries, true).map_err(|error| (error, None))?;
         for piece in pieces {
             let done = match piece {
-                Piece::Block(block) => archive.append(block.clone()),
+                Piece::Block(block) => archive.append((**block).clone()),
                 Piece::Control(entries) => archive.control(entries),
             };
             if let Err(error) = done {

@@ -4,7 +4,7 @@
 use crate::archive_file::ArchiveFile;
 use crate::collector::{CollectError, Context};
 use crate::lane::Lane;
-use crate::live::positions_entry;
+use crate::live::{Live, positions_entry};
 use crate::notes::now_ns;
 use relay_fmt::archive::{Entry, FileHeader};
 use relay_fmt::block::EncodedBlock;
@@ -46,10 +46,12 @@ impl Lane {
 
     pub(crate) fn sync(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
         let Some(archive) = &mut self.archive else { return Ok(()) };
-        match archive.sync() {
-            Ok(()) => Ok(()),
-            Err(error) => self.supersede(ctx, &error),
+        let synced = archive.sync();
+        synced.or_else(|error| self.supersede(ctx, &error))?;
+        if !ctx.in_memory {
+            self.lives.iter_mut().for_each(Live::synced);
         }
+        Ok(())
     }
 
     /// Writes entries into the archive.

@@ -5,7 +5,9 @@ use crate::channel::{Config, MAX_NAME, OnFull, is_channel_name};
 use crate::filter::Filter;
 use crate::relay::Relay;
 use crate::{ByteSize, InitError};
+use relay_fmt::callsite::Level;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What sets a channel apart from the builder's own; what is not set is as there.
 ///
@@ -91,6 +93,8 @@ fn sub_buffer(size: ByteSize) -> u32 {
 /// | [`filter`](Self::filter) | `info` | `RELAY_LOG` |
 /// | [`route`](Self::route) | none | |
 /// | [`keeper`](Self::keeper) | true | |
+/// | [`sync_on`](Self::sync_on) | nothing waits | `RELAY_SYNC_ON` (`error` … `trace`, `off`) |
+/// | [`sync_every`](Self::sync_every) | the collector's second | `RELAY_SYNC_EVERY` (`200ms`, `5s`, `off`) |
 /// | [`panic_hook`](Self::panic_hook) | true | |
 ///
 /// A variable that is empty counts as not set; one that cannot be read is an error.
@@ -102,6 +106,7 @@ pub struct Builder {
     config: Config,
     routes: Vec<(String, ChannelOptions)>,
     filter: Option<String>,
+    sync_on: Option<Level>,
     pub(crate) panic_hook: bool,
 }
 
@@ -113,6 +118,8 @@ pub(crate) struct Plan {
     /// Target prefix and index of the channel, the longest prefix first.
     pub(crate) routes: Vec<(String, usize)>,
     pub(crate) filter: Filter,
+    /// Records of this level and more urgent ones are durable when their call returns.
+    pub(crate) sync_on: Option<Level>,
 }
 
 impl Builder {
@@ -123,6 +130,7 @@ impl Builder {
             config: Config::new("", ""),
             routes: Vec::new(),
             filter: None,
+            sync_on: None,
             panic_hook: true,
         }
     }
@@ -211,6 +219,39 @@ impl Builder {
         self
     }
 
+    /// Has every call of this level, or a more urgent one, return only when its record is durable: it
+    /// survives the loss of power. Default: no call waits for that.
+    ///
+    /// With a collector the record is archived and synced then; without one the channel's file and its
+    /// directory are. When neither happens within 5 seconds, or the logs stand in memory, one line on
+    /// stderr says so, and another one when that is over; meanwhile calls return without. The calls
+    /// of a collector that runs inside of the program do not wait for it. Nothing is said or waited
+    /// for before `init`, and what [`early`](crate::early()) kept counts as any other record then: it is
+    /// durable with the next call that waits.
+    ///
+    /// ```
+    /// use relay_log::{Level, Relay};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let relay = Relay::builder(dir.path()).channel("app").sync_on(Level::Error).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sync_on(mut self, level: Level) -> Self {
+        self.sync_on = Some(level);
+        self
+    }
+
+    /// Has everything made durable so often, without any call waiting for it. Default: never; a
+    /// collector syncs every second by itself.
+    ///
+    /// The keeper sees to it: it asks the collector, or without one syncs the channel's file. What
+    /// survives a loss of power is then at most this old, plus the time that syncing takes; where nobody
+    /// syncs, that is said as with [`sync_on`](Self::sync_on). A forked child has no keeper.
+    pub fn sync_every(mut self, time: Duration) -> Self {
+        self.config.sync_every = Some(time);
+        self
+    }
+
     /// Whether panics are logged, at level error with target `panic`, before the hook that was there
     /// runs. Default: true.
     pub fn panic_hook(mut self, wanted: bool) -> Self {
@@ -259,10 +300,10 @@ impl Builder {
         }
         let mut config = self.config;
         let dir = variable("RELAY_DIR")?.map_or(self.dir, PathBuf::from);
-        if let Some(size) = size_of("RELAY_BUFFER")? {
+        if let Some(size) = value_of("RELAY_BUFFER", size)? {
             config.initial = size.as_u64();
         }
-        if let Some(size) = size_of("RELAY_BUFFER_MAX")? {
+        if let Some(size) = value_of("RELAY_BUFFER_MAX", size)? {
             config.max = Some(size.as_u64());
         }
         config.dir = self.live_dir.unwrap_or_else(|| dir.join("live"));
@@ -270,8 +311,12 @@ impl Builder {
             config.name = default_name();
         }
         let filter = variable("RELAY_LOG")?.or(self.filter).unwrap_or_else(|| "info".into());
+        let sync_on = value_of("RELAY_SYNC_ON", level)?.unwrap_or(self.sync_on);
+        if let Some(every) = value_of("RELAY_SYNC_EVERY", time)? {
+            config.sync_every = every;
+        }
         let (channels, routes) = with_routes(config, self.routes)?;
-        Ok(Plan { channels, routes, filter: Filter::parse(&filter)? })
+        Ok(Plan { channels, routes, filter: Filter::parse(&filter)?, sync_on })
     }
 }
 
@@ -314,15 +359,37 @@ fn variable(name: &'static str) -> Result<Option<String>, InitError> {
     }
 }
 
-fn size_of(name: &'static str) -> Result<Option<ByteSize>, InitError> {
-    let Some(value) = variable(name)? else {
+/// A variable's value, as `read` understands it.
+fn value_of<T>(
+    name: &'static str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, InitError> {
+    let value = variable(name)?.map(|value| read(value.trim()));
+    value.transpose().map_err(|why| InitError::Environment { name, why })
+}
+
+fn size(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|error: crate::ParseSizeError| error.to_string())
+}
+
+/// A level, or none.
+fn level(text: &str) -> Result<Option<Level>, String> {
+    if text.eq_ignore_ascii_case("off") {
         return Ok(None);
-    };
-    let size = value.parse();
-    size.map(Some).map_err(|error: crate::ParseSizeError| InitError::Environment {
-        name,
-        why: error.to_string(),
-    })
+    }
+    text.parse().map(Some).map_err(|_| format!("{text:?} is no level; write error, warn … or off"))
+}
+
+/// A number of milliseconds, seconds or minutes, or none.
+fn time(text: &str) -> Result<Option<Duration>, String> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    let units = [("ms", 1), ("min", 60_000), ("m", 60_000), ("s", 1_000)];
+    let number = |unit| text.strip_suffix(unit)?.trim_end().parse::<u64>().ok();
+    let milliseconds = units.iter().find_map(|(unit, times)| number(*unit)?.checked_mul(*times));
+    let found = milliseconds.filter(|n| *n > 0).map(|n| Some(Duration::from_millis(n)));
+    found.ok_or_else(|| format!("{text:?} is no time; write 200ms, 5s, 1min or off"))
 }
 
 /// The executable's name as a channel's.

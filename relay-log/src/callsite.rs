@@ -1,6 +1,7 @@
 //! Log statements as the program knows them: static, and described once in each channel.
 
 use crate::channel::{os, thread};
+use crate::pass::Remembered;
 use relay_fmt::callsite::{Callsite, Facade, Field, Level};
 use relay_fmt::record::MAX_CALLSITE;
 use relay_fmt::value::{Layout, Type};
@@ -32,10 +33,7 @@ pub struct StaticCallsite {
     pub(crate) fields: &'static [(&'static str, Type, bool)],
     pub(crate) layout: Layout,
     state: AtomicU64,
-    /// Relay number and slot: where the last relay that asked sends it.
-    pub(crate) route: AtomicU64,
-    /// Filter generation and its answer.
-    pub(crate) enabled: AtomicU64,
+    pub(crate) pass: Remembered,
 }
 
 const ID_BITS: u32 = 24;
@@ -77,8 +75,7 @@ impl StaticCallsite {
             fields,
             layout,
             state: AtomicU64::new(0),
-            route: AtomicU64::new(0),
-            enabled: AtomicU64::new(0),
+            pass: Remembered::new(),
         }
     }
 

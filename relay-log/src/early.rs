@@ -5,9 +5,10 @@ use crate::channel::handover::{self, Kept, Who};
 use crate::channel::shelf::Stack;
 use crate::channel::{Payload, TickSource, os, thread, tick};
 use crate::filter::{Filter, FilterCell};
+use crate::pass::Pass;
 use crate::sink::{ACTIVE, Relays, SETTING_UP, inline_payload, set_max};
 use crate::{logger, panic};
-use relay_fmt::callsite::Callsite;
+use relay_fmt::callsite::{Callsite, Level};
 use relay_fmt::record::Kind;
 use relay_fmt::time::{Anchor, Rate};
 use relay_fmt::value::Value;
@@ -101,7 +102,8 @@ pub(crate) fn write(
     if let Some(record) = keep(Site::Static(callsite), values) {
         match ACTIVE.get() {
             Some(relay) => {
-                relay.write(callsite, record.values.len(), |p| p.put(&record.values));
+                let (pass, values) = (Pass::once(0), &record.values);
+                relay.write(callsite, pass, values.len(), &|p| p.put(values));
             }
             None => print(&[record]),
         }
@@ -110,12 +112,12 @@ pub(crate) fn write(
 
 /// As [`write`], for an event whose callsite is not static.
 #[cold]
-pub(crate) fn write_inline(target: &str, description: Vec<u8>, values: &[u8]) {
+pub(crate) fn write_inline(level: Level, target: &str, description: Vec<u8>, values: &[u8]) {
     let site = Site::Inline(target.to_owned(), description);
     if let Some(record) = keep(site, values.to_vec()) {
         match (ACTIVE.get(), &record.site) {
             (Some(relay), Site::Inline(target, description)) => {
-                relay.write_inline(target, description, &record.values);
+                relay.write_inline(level, target, description, &record.values);
             }
             _ => print(&[record]),
         }
@@ -156,7 +158,7 @@ fn to_kept(relay: &Relays, record: Record) -> Kept {
     let inline = |description: &[u8]| (Kind::InlineEvent, 0, inline_payload(description, &values));
     let (slot, (kind, callsite, payload)) = match &site {
         Site::Static(callsite) => {
-            let slot = relay.slot(callsite);
+            let slot = relay.slot_of(callsite.target);
             // Waiting is fine: whoever describes now is another thread and comes to an end.
             let event = match callsite.wait_described(slot) {
                 Some(id) => (Kind::Event, id, values),

@@ -54,6 +54,9 @@ mod logger;
 #[cfg(feature = "log")]
 mod panic;
 #[cfg(feature = "log")]
+#[cfg_attr(not(feature = "macros"), allow(unreachable_pub, reason = "public for the macros alone"))]
+mod pass;
+#[cfg(feature = "log")]
 mod relay;
 #[cfg(feature = "log")]
 mod scratch;
@@ -84,7 +87,7 @@ pub use self::tracing_layer::{RelayFilter, RelayLayer};
 
 #[cfg(feature = "macros")]
 pub use deferred::{__private, Argument};
-#[cfg(feature = "macros")]
+#[cfg(feature = "log")]
 pub use relay_fmt::callsite::Level;
 #[cfg(feature = "macros")]
 pub use relay_log_macros::{Argument, debug, error, event, info, log, trace, warn};

@@ -126,7 +126,7 @@ fn doubled(text: &str) -> String {
 #[inline]
 fn put_values(record: &Record<'_>, with_message: bool, out: &mut Scratch<'_>) {
     if with_message {
-        out.put(&[0]);
+        out.put_array([0]);
         out.put_text(Type::Str, *record.args());
     }
     kv::put(record.key_values(), out);
@@ -142,15 +142,18 @@ impl log::Log for Logger {
         let Some(site) = site(record) else {
             return computed(record);
         };
-        if !sink::filter().allows(&site.callsite) {
+        let pass = sink::pass(&site.callsite);
+        if !pass.is_wanted() {
             return;
         }
         if site.literal.is_some() && kv::is_empty(record.key_values()) {
-            sink::write(&site.callsite, 0, |_| {});
+            if !sink::write(pass, 0, |_| {}) {
+                sink::write_slow(&site.callsite, pass, 0, &|_| {});
+            }
         } else {
             scratch::with(|values| {
                 put_values(record, site.literal.is_none(), values);
-                sink::event(&site.callsite, values.bytes());
+                sink::event(&site.callsite, pass, values.bytes());
             });
         }
     }
@@ -185,8 +188,10 @@ fn computed(record: &Record<'_>) {
     scratch::with(|values| {
         put_values(record, true, values);
         match ACTIVE.get() {
-            Some(relay) => relay.write_inline(record.target(), &description, values.bytes()),
-            None => early::write_inline(record.target(), description, values.bytes()),
+            Some(relay) => {
+                relay.write_inline(level, record.target(), &description, values.bytes());
+            }
+            None => early::write_inline(level, record.target(), description, values.bytes()),
         }
     });
 }

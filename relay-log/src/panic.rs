@@ -1,6 +1,7 @@
 //! Panics are records too.
 
 use crate::callsite::StaticCallsite;
+use crate::pass::Pass;
 use crate::{early, scratch, sink};
 use relay_fmt::callsite::{Facade, Level};
 use relay_fmt::value::{Layout, Type};
@@ -41,8 +42,11 @@ pub(crate) fn install() {
     ONCE.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if WANTED.load(Relaxed) && sink::level_enabled(PANIC.level) && sink::allowed(&PANIC) {
-                record(info);
+            if WANTED.load(Relaxed) && sink::level_enabled(PANIC.level) {
+                let pass = sink::pass(&PANIC);
+                if pass.is_wanted() {
+                    record(info, pass);
+                }
             }
             if cfg!(panic = "abort") && early::is_waiting() {
                 early::print_all();
@@ -52,7 +56,7 @@ pub(crate) fn install() {
     });
 }
 
-fn record(info: &PanicHookInfo<'_>) {
+fn record(info: &PanicHookInfo<'_>, pass: Pass) {
     let payload = info.payload();
     let message = payload
         .downcast_ref::<&str>()
@@ -63,18 +67,18 @@ fn record(info: &PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     let thread = std::thread::current();
     scratch::with(|values| {
-        values.put(&[0]);
+        values.put_array([0]);
         values.put_str(Type::Str, message.as_bytes());
         if let Some(location) = info.location() {
-            values.put(&[1]);
+            values.put_array([1]);
             values.put_text(Type::Str, format_args!("{location}"));
         }
-        values.put(&[2]);
+        values.put_array([2]);
         values.put_str(Type::Str, thread.name().unwrap_or("<unnamed>").as_bytes());
         if backtrace.status() == BacktraceStatus::Captured {
-            values.put(&[3]);
+            values.put_array([3]);
             values.put_text(Type::Text, format_args!("{backtrace}"));
         }
-        sink::event(&PANIC, values.bytes());
+        sink::event(&PANIC, pass, values.bytes());
     });
 }

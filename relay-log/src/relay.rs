@@ -93,7 +93,7 @@ impl Relay {
 
     pub(crate) fn build(builder: Builder) -> Result<Self, InitError> {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
-        let Plan { channels: configs, routes, filter } = builder.plan()?;
+        let Plan { channels: configs, routes, filter, sync_on } = builder.plan()?;
         let mut opened = Vec::new();
         for config in configs {
             let name = config.name.clone();
@@ -118,7 +118,8 @@ impl Relay {
         let number = NUMBERS.fetch_add(1, Relaxed);
         let cell = FilterCell::new();
         cell.set(filter);
-        let relays = Relays { number, filter: cell, channels, routes };
+        let sync_on = sync_on.map_or(0, |level| level as u8);
+        let relays = Relays { number, filter: cell, channels, routes, sync_on };
         Ok(Self { relays: Box::leak(Box::new(relays)) })
     }
 

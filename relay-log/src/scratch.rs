@@ -1,21 +1,13 @@
 //! Where values are put together before the channel is touched: what a `Display` prints may log,
 //! panic, block or be huge, and none of that may happen between reserve and commit.
 
+use crate::channel::{copy, thread};
 use relay_fmt::value::{NAMED, Type};
-use std::cell::RefCell;
 use std::fmt;
 use std::sync::atomic::{Ordering, compiler_fence};
 
-/// Bytes of a thread's scratch. What is longer costs an allocation.
-const SCRATCH: usize = 2048;
 /// Bytes of the scratch of a call inside a call, on its stack.
 const NESTED: usize = 512;
-
-thread_local! {
-    // Const and without a destructor: there as long as the thread is, and no memory is allocated
-    // for it in a signal handler.
-    static BYTES: RefCell<[u8; SCRATCH]> = const { RefCell::new([0; SCRATCH]) };
-}
 
 /// A growing row of bytes that begins in borrowed memory.
 #[derive(Debug)]
@@ -29,22 +21,26 @@ pub(crate) struct Scratch<'a> {
 /// Runs `f` with empty scratch. A call inside `f` gets other scratch.
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&mut Scratch<'_>) -> R) -> R {
-    BYTES.with(|bytes| {
-        if let Ok(mut bytes) = bytes.try_borrow_mut() {
-            // A signal handler must see that it is borrowed before it is written.
-            compiler_fence(Ordering::SeqCst);
-            let result = f(&mut Scratch::over(&mut bytes[..]));
-            compiler_fence(Ordering::SeqCst);
-            return result;
-        }
-        nested(f)
-    })
+    let Some(mut bytes) = thread::desk() else {
+        return nested(f);
+    };
+    // A signal handler must see that it is borrowed before it is written.
+    compiler_fence(Ordering::SeqCst);
+    let result = f(&mut Scratch::over(&mut bytes[..]));
+    compiler_fence(Ordering::SeqCst);
+    result
 }
 
 #[cold]
 #[inline(never)]
 fn nested<R>(f: impl FnOnce(&mut Scratch<'_>) -> R) -> R {
     f(&mut Scratch::over(&mut [0; NESTED]))
+}
+
+/// A length as records have it.
+#[inline(always)]
+fn length(len: usize) -> [u8; 4] {
+    u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes()
 }
 
 impl<'a> Scratch<'a> {
@@ -58,10 +54,56 @@ impl<'a> Scratch<'a> {
         if self.heap.is_empty() { &self.fixed[..self.len] } else { &self.heap }
     }
 
+    /// Puts a field's index and its tagged value of fixed width, with one look at the room.
+    #[cfg(feature = "tracing")]
+    #[inline(always)]
+    pub(crate) fn put_field<const N: usize>(&mut self, index: u8, of: Type, bytes: [u8; N]) {
+        let place = self.fixed.get_mut(self.len..).and_then(|rest| rest.get_mut(..2 + N));
+        if let Some([first, second, rest @ ..]) = place {
+            (*first, *second) = (index, of as u8);
+            rest.copy_from_slice(&bytes);
+            self.len += 2 + N;
+        } else {
+            self.spill(&[index, of as u8]);
+            self.spill(&bytes);
+        }
+    }
+
+    /// Puts a field's index and its tagged string-like value.
+    #[cfg(feature = "tracing")]
+    #[inline(always)]
+    pub(crate) fn put_field_str(&mut self, index: u8, of: Type, bytes: &[u8]) {
+        let [a, b, c, d] = length(bytes.len());
+        let head = [index, of as u8, a, b, c, d];
+        let all = head.len() + bytes.len();
+        let place = self.fixed.get_mut(self.len..).and_then(|rest| rest.get_mut(..all));
+        if let Some((to, rest)) = place.and_then(|place| place.split_first_chunk_mut()) {
+            *to = head;
+            copy(bytes, rest);
+            self.len += all;
+        } else {
+            self.spill(&head);
+            self.spill(bytes);
+        }
+    }
+
+    /// Puts bytes whose number is known.
+    #[inline(always)]
+    pub(crate) fn put_array<const N: usize>(&mut self, bytes: [u8; N]) {
+        match self.fixed.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut()) {
+            Some(to) => {
+                *to = bytes;
+                self.len += N;
+            }
+            None => self.spill(&bytes),
+        }
+    }
+
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         if let Some(to) = self.fixed.get_mut(self.len..end) {
+            // What `Display` prints comes in many small pieces.
             copy(bytes, to);
             self.len = end;
         } else {
@@ -70,6 +112,7 @@ impl<'a> Scratch<'a> {
     }
 
     #[cold]
+    #[inline(never)]
     fn spill(&mut self, bytes: &[u8]) {
         if self.heap.is_empty() {
             self.heap.reserve((self.len + bytes.len()) * 2);
@@ -81,77 +124,63 @@ impl<'a> Scratch<'a> {
         self.len = self.heap.len();
     }
 
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Puts a tag, a length to be known later, and what `f` puts.
-    #[inline]
-    pub(crate) fn put_long(&mut self, of: Type, f: impl FnOnce(&mut Self)) {
-        self.put(&[of as u8, 0, 0, 0, 0]);
-        let start = self.len();
-        f(self);
-        let len = u32::try_from(self.len() - start).unwrap_or(u32::MAX).to_le_bytes();
-        let all = if self.heap.is_empty() { &mut *self.fixed } else { &mut self.heap[..] };
-        all[start - 4..start].copy_from_slice(&len);
-    }
-
     /// Puts a tagged string-like value.
     #[inline]
     pub(crate) fn put_str(&mut self, of: Type, bytes: &[u8]) {
-        self.put_long(of, |s| s.put(bytes));
+        self.head(of, bytes.len());
+        self.put(bytes);
+    }
+
+    #[inline(always)]
+    fn head(&mut self, of: Type, len: usize) {
+        let [a, b, c, d] = length(len);
+        self.put_array([of as u8, a, b, c, d]);
     }
 
     /// Puts what a `Display` or `Debug` prints. When it fails half-way, what it has printed stays.
     #[inline]
     pub(crate) fn put_text(&mut self, of: Type, text: fmt::Arguments<'_>) {
-        self.put_long(of, |s| {
-            let _ = fmt::Write::write_fmt(s, text);
-        });
+        self.head(of, 0);
+        self.print(text);
+    }
+
+    /// Puts a field's index and what a `Display` or `Debug` prints.
+    #[cfg(feature = "tracing")]
+    #[inline]
+    pub(crate) fn put_field_text(&mut self, index: u8, of: Type, text: fmt::Arguments<'_>) {
+        self.put_field(index, of, length(0));
+        self.print(text);
+    }
+
+    /// Prints, and says how much in the four bytes before it.
+    #[inline(always)]
+    fn print(&mut self, text: fmt::Arguments<'_>) {
+        let start = self.len;
+        let _ = fmt::Write::write_fmt(self, text);
+        let len = length(self.len - start);
+        let all = if self.heap.is_empty() { &mut *self.fixed } else { &mut self.heap[..] };
+        if let Some(place) = all.get_mut(start - 4..start) {
+            place.copy_from_slice(&len);
+        }
     }
 
     /// Puts a tagged value of fixed width.
     #[inline]
     pub(crate) fn put_fixed<const N: usize>(&mut self, of: Type, bytes: [u8; N]) {
-        self.put(&[of as u8]);
-        self.put(&bytes);
+        self.put_array([of as u8]);
+        self.put_array(bytes);
     }
 
     /// Begins a field whose name the callsite does not know.
     pub(crate) fn put_name(&mut self, name: &str) {
-        self.put(&[NAMED]);
+        self.put_array([NAMED]);
         let mut rest = name.len() as u64;
         while rest >= 0x80 {
-            self.put(&[rest as u8 | 0x80]);
+            self.put_array([rest as u8 | 0x80]);
             rest >>= 7;
         }
-        self.put(&[rest as u8]);
+        self.put_array([rest as u8]);
         self.put(name.as_bytes());
-    }
-}
-
-/// Copies bytes between slices of one length. Short ones are two copies of a fixed size that may
-/// overlap: what `Display` prints comes in many small pieces, each of them a call of `memcpy`
-/// otherwise.
-#[inline]
-fn copy(from: &[u8], to: &mut [u8]) {
-    match from.len() {
-        16..=32 => ends::<16>(from, to),
-        8..16 => ends::<8>(from, to),
-        4..8 => ends::<4>(from, to),
-        2..4 => ends::<2>(from, to),
-        _ => to.copy_from_slice(from),
-    }
-}
-
-/// Copies the first and the last `N` bytes.
-#[inline(always)]
-fn ends<const N: usize>(from: &[u8], to: &mut [u8]) {
-    if let Some((from, to)) = from.first_chunk::<N>().zip(to.first_chunk_mut::<N>()) {
-        *to = *from;
-    }
-    if let Some((from, to)) = from.last_chunk::<N>().zip(to.last_chunk_mut::<N>()) {
-        *to = *from;
     }
 }
 
@@ -166,17 +195,7 @@ impl fmt::Write for Scratch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_length_is_copied() {
-        let from: Vec<u8> = (1..=100).collect();
-        for len in 0..=70 {
-            let mut to = [0u8; 70];
-            copy(&from[..len], &mut to[..len]);
-            assert_eq!(&to[..len], &from[..len]);
-            assert!(to[len..].iter().all(|b| *b == 0), "{len}");
-        }
-    }
+    use crate::channel::thread::DESK as SCRATCH;
 
     #[test]
     fn what_does_not_fit_goes_on_elsewhere() {

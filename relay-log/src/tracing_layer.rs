@@ -2,7 +2,8 @@
 
 use crate::callsite::StaticCallsite;
 use crate::channel::os;
-use crate::channel::thread::{MAX_CHANNELS, append};
+use crate::channel::thread::{MAX_CHANNELS, append, append_in};
+use crate::pass::Pass;
 use crate::relay::Relay;
 use crate::scratch;
 use crate::sink::{self, Relays};
@@ -10,6 +11,7 @@ use crate::tracing_site::{Values, site};
 use crate::{InitError, filter};
 use relay_fmt::record::Kind;
 use relay_fmt::value::Type;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -75,7 +77,8 @@ impl<S> Filter<S> for RelayFilter {
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.relays.filter.allows(site(metadata)) {
+        let level = filter::from_tracing(*metadata.level());
+        if self.relays.filter.allows_target(level, metadata.target()) {
             Interest::always()
         } else {
             Interest::never()
@@ -96,6 +99,12 @@ impl<S> Filter<S> for RelayFilter {
 
 /// Registries use their ids again: these are unique within the process.
 static NEXT_SPAN: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    /// Whether this thread has ever been in a span that a layer of Relay has seen. Never unset: spans
+    /// may be left in any order, and by layers that came later.
+    static ENTERED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// A span as one relay knows it.
 #[derive(Debug)]
@@ -192,38 +201,58 @@ impl RelayLayer {
         }
         nearest
     }
+}
 
-    fn write_event(&self, slot: usize, callsite: &StaticCallsite, span: u64, values: &[u8]) {
-        let kind = if span == 0 { Kind::Event } else { Kind::SpanEvent };
-        let prefix = span.to_le_bytes();
-        let prefix = if span == 0 { &[][..] } else { &prefix[..] };
-        match callsite.ensure_described(slot) {
-            Some(id) => {
-                append(slot, kind, id, prefix.len() + values.len(), |p| {
-                    p.put(prefix);
-                    p.put(values);
-                });
-            }
-            // An inline event has no place for its span but a field.
-            None => scratch::with(|more| {
-                more.put(values);
-                if span != 0 {
-                    more.put_name("relay.span");
-                    more.put_fixed(Type::U64, span.to_le_bytes());
-                }
-                sink::inline(slot, &callsite.description(), more.bytes());
-            }),
+/// Writes an event in a span; in none when that is 0.
+#[inline]
+fn write_event(pass: Pass, callsite: &StaticCallsite, span: u64, values: &[u8]) {
+    let done = if span == 0 {
+        sink::write(pass, values.len(), |p| p.put(values))
+    } else {
+        let (kind, len) = (Kind::SpanEvent, 8 + values.len());
+        append_in(pass.era(), pass.slot(), kind, pass.number(), len, |p| {
+            p.put_u64(span);
+            p.put(values);
+        })
+    };
+    if !done {
+        write_event_slow(pass.slot(), callsite, span, values);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn write_event_slow(slot: usize, callsite: &StaticCallsite, span: u64, values: &[u8]) {
+    let kind = if span == 0 { Kind::Event } else { Kind::SpanEvent };
+    let prefix = span.to_le_bytes();
+    let prefix = if span == 0 { &[][..] } else { &prefix[..] };
+    match callsite.ensure_described(slot) {
+        Some(id) => {
+            append(slot, kind, id, prefix.len() + values.len(), |p| {
+                p.put(prefix);
+                p.put(values);
+            });
         }
+        // An inline event has no place for its span but a field.
+        None => scratch::with(|more| {
+            more.put(values);
+            if span != 0 {
+                more.put_name("relay.span");
+                more.put_fixed(Type::U64, span.to_le_bytes());
+            }
+            sink::inline(slot, &callsite.description(), more.bytes());
+        }),
     }
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RelayLayer {
     fn on_new_span(&self, attrs: &span::Attributes<'_>, id: &span::Id, ctx: Context<'_, S>) {
         let callsite = site(attrs.metadata());
-        let Some(span) = ctx.span(id).filter(|_| self.relays.filter.allows(callsite)) else {
+        let pass = self.relays.pass(callsite);
+        let Some(span) = ctx.span(id).filter(|_| pass.is_wanted()) else {
             return;
         };
-        let slot = self.relays.slot(callsite);
+        let slot = pass.slot();
         let parent = span.parent().map_or(0, |parent| self.present(&parent, slot));
         let values = scratch::with(|values| {
             attrs.record(&mut Values(values));
@@ -272,18 +301,23 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RelayLayer {
 
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
         let callsite = site(event.metadata());
-        if !self.relays.filter.allows(callsite) {
+        let pass = self.relays.pass(callsite);
+        if !pass.is_wanted() {
             return;
         }
-        let slot = self.relays.slot(callsite);
-        let span = ctx.event_span(event).map_or(0, |span| self.present(&span, slot));
+        // To ask the registry for the current span costs as much as a record.
+        let none = event.is_root() || event.is_contextual() && !ENTERED.get();
+        let span = if none { None } else { ctx.event_span(event) };
+        let span = span.map_or(0, |span| self.present(&span, pass.slot()));
         scratch::with(|values| {
             event.record(&mut Values(values));
-            self.write_event(slot, callsite, span, values.bytes());
+            write_event(pass, callsite, span, values.bytes());
         });
+        self.relays.written(pass.slot(), callsite.level);
     }
 
     fn on_enter(&self, id: &span::Id, ctx: Context<'_, S>) {
+        ENTERED.set(true);
         self.pass(Kind::SpanEnter, id, &ctx);
     }
 

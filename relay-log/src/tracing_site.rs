@@ -68,6 +68,13 @@ fn new_site(metadata: &'static Metadata<'static>) -> StaticCallsite {
     )
 }
 
+/// A field's index, where a record can say it.
+#[inline(always)]
+fn index(field: &Field) -> Option<u8> {
+    u8::try_from(field.index()).ok().filter(|index| *index != NAMED)
+}
+
+#[inline]
 fn is_message(field: &Field) -> bool {
     field.name() == "message"
 }
@@ -76,16 +83,38 @@ fn is_message(field: &Field) -> bool {
 pub(crate) struct Values<'s, 'b>(pub(crate) &'s mut Scratch<'b>);
 
 impl Values<'_, '_> {
-    fn begin(&mut self, field: &Field) {
-        match u8::try_from(field.index()) {
-            Ok(index) if index != NAMED => self.0.put(&[index]),
-            _ => self.0.put_name(field.name()),
+    /// Puts a field's index, or its name where there are too many, and a value of fixed width.
+    #[inline(always)]
+    fn fixed<const N: usize>(&mut self, field: &Field, of: Type, bytes: [u8; N]) {
+        match index(field) {
+            Some(index) => self.0.put_field(index, of, bytes),
+            None => {
+                self.0.put_name(field.name());
+                self.0.put_fixed(of, bytes);
+            }
         }
     }
 
-    fn fixed<const N: usize>(&mut self, field: &Field, of: Type, bytes: [u8; N]) {
-        self.begin(field);
-        self.0.put_fixed(of, bytes);
+    #[inline(always)]
+    fn text(&mut self, field: &Field, of: Type, text: &[u8]) {
+        match index(field) {
+            Some(index) => self.0.put_field_str(index, of, text),
+            None => {
+                self.0.put_name(field.name());
+                self.0.put_str(of, text);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn printed(&mut self, field: &Field, of: Type, text: fmt::Arguments<'_>) {
+        match index(field) {
+            Some(index) => self.0.put_field_text(index, of, text),
+            None => {
+                self.0.put_name(field.name());
+                self.0.put_text(of, text);
+            }
+        }
     }
 }
 
@@ -115,25 +144,21 @@ impl Visit for Values<'_, '_> {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.begin(field);
-        self.0.put_str(Type::Str, value.as_bytes());
+        self.text(field, Type::Str, value.as_bytes());
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.begin(field);
-        self.0.put_str(Type::Bytes, value);
+        self.text(field, Type::Bytes, value);
     }
 
     /// The error and what caused it, each behind a colon.
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.begin(field);
-        self.0.put_text(Type::Text, format_args!("{}", Chain(value)));
+        self.printed(field, Type::Text, format_args!("{}", Chain(value)));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.begin(field);
         let of = if is_message(field) { Type::Str } else { Type::Text };
-        self.0.put_text(of, format_args!("{value:?}"));
+        self.printed(field, of, format_args!("{value:?}"));
     }
 }
 

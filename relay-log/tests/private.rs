@@ -7,7 +7,7 @@ mod common;
 
 use common::read;
 use relay_fmt::record::Kind;
-use relay_log::__private::{Level, Sink, StaticCallsite, Type, enabled, wanted, write};
+use relay_log::__private::{Field, Level, Sink, StaticCallsite, Type, pass, wanted, write};
 use relay_log::Relay;
 
 const FIELDS: &[(&str, Type, bool)] = &[("id", Type::U32, false), ("text", Type::Str, true)];
@@ -29,12 +29,34 @@ static LARGE: StaticCallsite = {
 
 fn log(callsite: &'static StaticCallsite, id: u32, text: &str) {
     let level = if std::ptr::eq(callsite, &raw const QUIET) { Level::Debug } else { Level::Info };
-    if wanted(level) && enabled(callsite) {
-        write(callsite, 4 + 4 + text.len(), |sink: &mut Sink<'_>| {
-            sink.put_u32(id);
-            sink.put_u32(text.len() as u32);
-            sink.put(text.as_bytes());
-        });
+    if wanted(level) && pass(callsite).is_wanted() {
+        write(callsite, pass(callsite), text, (Number(id), (Printed(text.len()), ())));
+    }
+}
+
+struct Number(u32);
+
+impl Field for Number {
+    fn size(&self) -> usize {
+        4
+    }
+
+    fn store(&self, _: &str, sink: &mut Sink<'_>) {
+        sink.put_u32(self.0);
+    }
+}
+
+/// The text that the call has printed, and its length.
+struct Printed(usize);
+
+impl Field for Printed {
+    fn size(&self) -> usize {
+        4 + self.0
+    }
+
+    fn store(&self, text: &str, sink: &mut Sink<'_>) {
+        sink.put_u32(text.len() as u32);
+        sink.put(text.as_bytes());
     }
 }
 

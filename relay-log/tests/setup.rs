@@ -47,6 +47,8 @@ fn the_environment_wins_and_its_mistakes_are_told() {
         ("RELAY_BUFFER", "1MiB"),
         ("RELAY_BUFFER_MAX", "2MiB"),
         ("RELAY_LOG", "debug"),
+        ("RELAY_SYNC_ON", "off"),
+        ("RELAY_SYNC_EVERY", "200 ms"),
     ];
     let out = with_env(NAME, dir.path(), &good);
     // The test program's own name, with its hash.
@@ -64,6 +66,16 @@ fn the_environment_wins_and_its_mistakes_are_told() {
         ),
         ("RELAY_BUFFER_MAX", "1.5M", "error: the environment variable RELAY_BUFFER_MAX: \"1.5M\""),
         ("RELAY_LOG", "a=loud", "error: \"a=loud\" is no filter"),
+        (
+            "RELAY_SYNC_ON",
+            "loud",
+            "error: the environment variable RELAY_SYNC_ON: \"loud\" is no level",
+        ),
+        (
+            "RELAY_SYNC_EVERY",
+            "0s",
+            "error: the environment variable RELAY_SYNC_EVERY: \"0s\" is no time",
+        ),
     ] {
         let out = with_env(NAME, dir.path(), &[(name, value)]);
         assert!(out.contains(expected), "{out}");

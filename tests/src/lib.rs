@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`recover`] | reads a channel file without any code of the channel: the oracle |
 //! | [`payload`] | records that say whose they are and prove that they are whole |
+//! | [`disk`] | file systems of a test's own: small, full, or without power |
 //! | [`drain`] | a collector that keeps everything in memory, judged by the oracle |
 //! | [`script`] | what a stepped child does, and what must be found after each instruction |
 //! | [`step`] | a child run one instruction at a time |
@@ -15,11 +16,13 @@
 //! | [`arena`] | channels prepared for a collector |
 //! | [`inject`] | system calls that fail, or are the last |
 //! | [`theatre`] | producers and collectors as processes, in one directory |
+//! | [`traced`] | what a program did to its files, and what is left of it without power |
 //! | [`sys`] | fork, ptrace, shared pages: the only unsafe code here |
 #![allow(clippy::unwrap_used, reason = "an attack that cannot be carried out should say where")]
 
 pub mod archived;
 pub mod arena;
+pub mod disk;
 pub mod drain;
 pub mod inject;
 pub mod payload;
@@ -31,4 +34,5 @@ pub mod step;
 pub mod storm;
 pub mod sys;
 pub mod theatre;
+pub mod traced;
 pub mod verdict;

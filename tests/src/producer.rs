@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 /// Word of the shared page: 1 once the channel is there.
 pub const READY: usize = 0;
@@ -89,7 +90,7 @@ impl Options {
         let mut config = Config::new(dir, "producer");
         config.sub_buffer = self.number("sub", 4096) as u32;
         config.initial = self.number("initial", 8192);
-        config.max = Some(self.number("max", 1 << 30));
+        config.max = Some(self.number("max", 1 << 30)).filter(|max| *max > 0);
         config.keeper = self.number("keeper", 1) == 1;
         config.on_full = match self.0.get("full").map(String::as_str) {
             Some("overwrite") => OnFull::Overwrite,
@@ -145,7 +146,7 @@ fn produce(
             Err(error) => panic!("{error}"),
         }
         if pause > 0 {
-            std::thread::sleep(std::time::Duration::from_micros(pause));
+            std::thread::sleep(Duration::from_micros(pause));
         }
     }
 }
@@ -164,6 +165,7 @@ pub fn main(args: &[String]) {
     while options.number("gate", 0) == 1 && shared.word(GATE).load(SeqCst) == 0 {
         std::thread::yield_now();
     }
+    let durable = options.number("durable", 0) == 1;
     let churn = options.number("churn", u64::MAX);
     std::thread::scope(|scope| {
         for thread in 0..threads {
@@ -186,7 +188,12 @@ pub fn main(args: &[String]) {
                         if written.is_multiple_of(churn) {
                             writer = channel.writer();
                         }
-                        writer.write(bytes)
+                        writer.write(bytes)?;
+                        if durable && channel.flush_durable(Duration::from_secs(20)).is_err() {
+                            // The disk is gone: what was told is what counts.
+                            std::process::exit(0);
+                        }
+                        Ok(())
                     });
                 }
                 shared.word(DONE).fetch_add(1, SeqCst);

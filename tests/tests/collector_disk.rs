@@ -2,45 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 use relay_tests::arena::scratch;
+use relay_tests::disk::{alone, fill, mount, mount_ext4};
 use relay_tests::report::{Outcome, skipped};
 use relay_tests::sys;
 use relay_tests::theatre::Theatre;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// Runs the test again in a mount namespace of its own, where it may mount; `true` there.
-fn alone(name: &str, attack: &str) -> bool {
-    if std::env::var_os("RELAY_ALONE").is_some() {
-        return true;
-    }
-    let can = Command::new("unshare").args(["-m", "true"]).status();
-    if !can.is_ok_and(|status| status.success()) {
-        skipped(attack, "mount namespaces are not allowed here");
-        return false;
-    }
-    let exe = std::env::current_exe().unwrap();
-    let mut again = Command::new("unshare");
-    again.arg("-m").arg(exe).args(["--exact", name, "--nocapture"]).env("RELAY_ALONE", "1");
-    let output = again.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    println!("{}", said.get(said.find("ATTACK|").unwrap_or(0)..).unwrap_or_default());
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    false
-}
-
-fn mount(size: &str, at: &Path) -> PathBuf {
-    std::fs::create_dir_all(at).unwrap();
-    let mut command = Command::new("mount");
-    command.args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]).arg(at);
-    assert!(command.status().unwrap().success());
-    at.join("filler")
-}
-
-fn fill(filler: &Path) {
-    let mut file = std::fs::File::options().append(true).create(true).open(filler).unwrap();
-    while std::io::Write::write(&mut file, &[0; 4096]).is_ok_and(|n| n > 0) {}
-}
 
 fn theatre(dir: &Path) -> Theatre {
     Theatre::new(dir, env!("CARGO_BIN_EXE_producer"), env!("CARGO_BIN_EXE_collector"))
@@ -129,19 +97,6 @@ fn the_channels_disk_is_small() {
     assert!(outcome.is_clean() && waited, "{outcome:?}\n{}", all.said());
 }
 
-/// An ext4 with a journal in a file; `None` where there are no loop devices.
-fn mount_ext4(image: &Path, at: &Path) -> bool {
-    std::fs::create_dir_all(at).unwrap();
-    let run = |command: &mut Command| command.output().is_ok_and(|o| o.status.success());
-    if !image.exists() {
-        std::fs::File::create(image).unwrap().set_len(64 << 20).unwrap();
-        if !run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image)) {
-            return false;
-        }
-    }
-    run(Command::new("mount").args(["-o", "loop"]).arg(image).arg(at))
-}
-
 /// The archives' disk stops under load and comes back with what was synced. Channels are in memory.
 #[test]
 fn the_archives_disk_is_cut_off() {
@@ -153,7 +108,7 @@ fn the_archives_disk_is_cut_off() {
     for round in 0..2 {
         let dir = scratch();
         let (image, at) = (dir.path().join("image"), dir.path().join("archive"));
-        if !mount_ext4(&image, &at) {
+        if !mount_ext4(&image, 64, &at) {
             return skipped(attack, "an ext4 on a loop device cannot be made and mounted here");
         }
         let mut all = theatre(dir.path());
@@ -171,7 +126,7 @@ fn the_archives_disk_is_cut_off() {
         let collector_lives = all.collectors[0].try_wait().unwrap().is_none();
         all.end();
         assert!(Command::new("umount").arg(&at).status().unwrap().success());
-        assert!(mount_ext4(&image, &at));
+        assert!(mount_ext4(&image, 64, &at));
         let mut outcome = all.finish_against(&[durable]);
         outcome.crashes += u64::from(!alive);
         outcome.note = format!("the collector went on: {collector_lives}");

@@ -8,8 +8,15 @@ use relay_fmt::block::{BlockBuilder, BlockOptions, EncodedBlock};
 use relay_fmt::callsite::Level;
 use relay_fmt::record::Kind;
 use relay_fmt::rows::{ChannelId, Run, Source};
+use relay_tests::archived::streams;
+use relay_tests::arena::scratch;
+use relay_tests::inject;
 use relay_tests::payload::{Random, make, seed};
-use relay_tests::report::Outcome;
+use relay_tests::report::{Outcome, skipped};
+use relay_tests::sys;
+use relay_tests::theatre::Theatre;
+use relay_tests::traced::{Disk, Step, steps, tracer};
+use relay_tests::verdict::judge;
 use std::time::{Duration, Instant};
 
 const PAGE: usize = 4096;
@@ -100,6 +107,73 @@ fn power_is_lost() {
     outcome.note = format!("images with any unsynced 4 KiB pages gone, seed {seed}");
     outcome.print("power loss of an archive, modelled");
     assert!(outcome.is_clean(), "{outcome:?}");
+}
+
+/// Where the collector says which request for durability is fulfilled; `docs/format/channel.md`.
+const SYNCED: usize = 2072;
+
+/// A real collector and a program all of whose calls wait: at each answer that lets one of them return,
+/// the power goes. Whatever is left of the archives has every record that was durable.
+#[test]
+fn power_is_lost_when_a_durable_call_returns() {
+    let attack = "power loss of what had to be durable, modelled";
+    if !inject::can() {
+        return skipped(attack, "there is no strace that may trace");
+    }
+    // Not on a file system in memory: there nothing is durable.
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let log = dir.path().join("log");
+    let producer = env!("CARGO_BIN_EXE_producer");
+    let mut all = Theatre::new(dir.path(), producer, env!("CARGO_BIN_EXE_collector"));
+    let mut tracer = tracer(&log);
+    tracer.arg(env!("CARGO_BIN_EXE_collector")).arg(dir.path()).arg("rotate=6000");
+    all.collectors.push(tracer.spawn().unwrap());
+    let lock = dir.path().join("live/.collector");
+    while !lock.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    all.produce("threads=1 count=80 len=600 durable=1");
+    let hangs = all.wait(Duration::from_secs(60));
+    // The collector itself: a tracer that is killed lets its program run on.
+    let collector = std::fs::read_to_string(&lock).unwrap();
+    sys::kill(collector.trim().parse().unwrap(), libc::SIGKILL);
+    all.collectors[0].wait().unwrap();
+    let pid = all.producers[0].child.id();
+    let seed = seed();
+    let mut random = Random::new(seed);
+    let (mut disk, mut outcome, mut answers) = (Disk::default(), Outcome::default(), 0);
+    let archive = dir.path().join("archive");
+    for step in steps(&log) {
+        let durable = match &step {
+            Step::Write(path, SYNCED, number) if path.starts_with(dir.path().join("live")) => {
+                Some(u64::from_le_bytes(number[..8].try_into().unwrap()))
+            }
+            _ => None,
+        };
+        // Request n came after record n - 1 was written.
+        let Some(durable) = durable else {
+            disk.step(&step);
+            continue;
+        };
+        answers += 1;
+        for _ in 0..8 {
+            let image = scratch();
+            let there = image.path().join("archive");
+            std::fs::create_dir_all(image.path().join("live")).unwrap();
+            std::fs::create_dir(&there).unwrap();
+            disk.lose_power(&mut random, &there);
+            let mut of = streams(image.path());
+            let found = judge(&of.remove(&pid).unwrap_or_default(), &[durable]);
+            outcome.cases += 1;
+            outcome.lost += found.lost;
+            outcome.doubled += found.doubled;
+        }
+    }
+    outcome.hangs += hangs;
+    let files = std::fs::read_dir(archive).unwrap().count();
+    outcome.note = format!("images at {answers} answers, {files} archives, seed {seed}");
+    outcome.print(attack);
+    assert!(outcome.is_clean() && answers >= 40, "{outcome:?}");
 }
 
 /// What a restart makes of an image: no torn block is shown, no synced one is missing, and the

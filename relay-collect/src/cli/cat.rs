@@ -1,6 +1,8 @@
 //! Records, as people and programs want them.
 
 use super::DirArgs;
+use super::output::Output;
+use super::stats;
 use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
@@ -8,10 +10,11 @@ use jiff::tz::TimeZone;
 use relay_collect::args::{When, Zone, level};
 use relay_collect::query::{Expr, Filter, Grep};
 use relay_collect::read::{Count, Follow, Snapshot};
-use relay_collect::render::{Event, Format, Options, Renderer};
+use relay_collect::render::{Column, Event, Format, Options, Renderer};
 use relay_fmt::callsite::Level;
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +25,7 @@ pub(crate) struct CatArgs {
     #[command(flatten)]
     dir: DirArgs,
     /// Go on with records as they come
-    #[arg(short, long, conflicts_with_all = ["reverse", "count"])]
+    #[arg(short, long, conflicts_with_all = ["reverse", "count", "stats", "output"])]
     follow: bool,
     /// Only the newest N
     #[arg(short = 'n', long, value_name = "N")]
@@ -31,8 +34,11 @@ pub(crate) struct CatArgs {
     #[arg(short, long)]
     reverse: bool,
     /// Only how many there are
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["stats", "output", "lines"])]
     count: bool,
+    /// Only how many there are by level, target, template, writer and time; tables, or a JSON object
+    #[arg(long, conflicts_with_all = ["output", "lines", "fields"])]
+    stats: bool,
     /// Say on standard error which blocks were read, and why the others were not
     #[arg(long)]
     explain: bool,
@@ -66,6 +72,15 @@ pub(crate) struct CatArgs {
     /// How records are shown
     #[arg(long, env = "RELAY_FORMAT", value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Only these, in this order: time, level, target, message, channel, pid, thread, span.NAME, NAME, …
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = column)]
+    fields: Vec<Column>,
+    /// Write to a file, compressed if its name ends in .zst; it appears when it is whole
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "output")]
+    force: bool,
     /// End records with NUL instead of a newline (raw)
     #[arg(short = '0', long)]
     null: bool,
@@ -81,6 +96,10 @@ pub(crate) struct CatArgs {
     /// Colours: auto is on a terminal, unless NO_COLOR is set
     #[arg(long, value_parser = ["auto", "always", "never"], default_value = "auto")]
     color: String,
+}
+
+fn column(name: &str) -> Result<Column, String> {
+    Column::parse(name).ok_or_else(|| "a field has a name".into())
 }
 
 impl CatArgs {
@@ -123,7 +142,7 @@ impl CatArgs {
         let color = match self.color.as_str() {
             "always" => true,
             "never" => false,
-            _ => std::io::stdout().is_terminal() && !quiet,
+            _ => self.output.is_none() && std::io::stdout().is_terminal() && !quiet,
         };
         let options = Options::default()
             .format(self.format)
@@ -131,19 +150,21 @@ impl CatArgs {
             .color(color)
             .process(self.process)
             .spans(self.spans)
-            .nul(self.null);
+            .nul(self.null)
+            .columns(self.fields.clone());
         Renderer::new(&options)
     }
 }
 
-/// Where rendered records go: to standard output, in large pieces.
-struct Output {
+/// Rendered records on their way out, in large pieces.
+struct Pieces {
     renderer: Renderer,
+    output: Output,
     bytes: Vec<u8>,
     failed: Option<std::io::Error>,
 }
 
-impl Output {
+impl Pieces {
     const PIECE: usize = 64 << 10;
 
     fn take(&mut self, event: &Event<'_>) -> ControlFlow<()> {
@@ -160,8 +181,7 @@ impl Output {
     }
 
     fn write(&mut self) -> ControlFlow<()> {
-        let mut stdout = std::io::stdout().lock();
-        let done = stdout.write_all(&self.bytes).and_then(|()| stdout.flush());
+        let done = self.output.write(&self.bytes);
         self.bytes.clear();
         match done {
             Ok(()) => ControlFlow::Continue(()),
@@ -176,7 +196,10 @@ impl Output {
         if self.failed.is_none() {
             let _ = self.write();
         }
-        self.failed.map_or(Ok(()), |error| Err(error.into()))
+        match self.failed {
+            None => self.output.finish(),
+            Some(error) => Err(error.into()),
+        }
     }
 }
 
@@ -186,7 +209,7 @@ fn newest(
     filter: &mut Filter,
     args: &CatArgs,
     most: usize,
-    out: &mut Output,
+    out: &mut Pieces,
 ) {
     let mut found: Vec<Vec<u8>> = Vec::new();
     snapshot.events(filter, true, &mut |event| {
@@ -217,6 +240,10 @@ fn say(problems: &mut Vec<String>, notes: &mut Vec<String>) -> bool {
 }
 
 pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
+    if !args.fields.is_empty() && args.format == Format::Raw {
+        super::out::say("--fields cannot be used with --format raw, which is the message alone");
+        return Ok(ExitCode::from(2));
+    }
     let mut filter = match args.filter() {
         Ok(filter) => filter,
         Err(error) => {
@@ -224,27 +251,20 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
+    let output = match &args.output {
+        Some(path) => Output::create(path, args.force)?,
+        None => Output::Stdout,
+    };
     let store = args.dir.store()?;
-    let mut out = Output { renderer: args.renderer(), bytes: Vec::new(), failed: None };
+    let renderer = args.renderer();
+    let mut out = Pieces { renderer, output, bytes: Vec::new(), failed: None };
     let (mut snapshot, follow) = if args.follow {
         let (snapshot, follow) = Follow::start(&store)?;
         (snapshot, Some(follow))
     } else {
         (Snapshot::take(&store)?, None)
     };
-    if args.count {
-        let none = &mut |_: &[u8]| ControlFlow::Continue(());
-        let counts = snapshot.work(&filter, false, &Count::default, none);
-        writeln!(std::io::stdout(), "{}", counts.iter().map(|count| count.0).sum::<u64>())?;
-    } else if let Some(most) = args.lines {
-        newest(&mut snapshot, &mut filter, args, most, &mut out);
-    } else {
-        let renderer = out.renderer.clone();
-        snapshot.work(&filter, args.reverse, &|| renderer.clone(), &mut |lines| out.put(lines));
-        if out.failed.is_none() {
-            let _ = out.write();
-        }
-    }
+    show(&mut snapshot, &mut filter, args, &mut out)?;
     let damaged = say(&mut snapshot.problems, &mut snapshot.notes);
     if args.explain {
         eprintln!("{}", snapshot.plan);
@@ -257,8 +277,40 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
     Ok(if damaged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Shows what a snapshot holds, in the way that is wished.
+fn show(
+    snapshot: &mut Snapshot,
+    filter: &mut Filter,
+    args: &CatArgs,
+    out: &mut Pieces,
+) -> Result<()> {
+    if args.count {
+        let none = &mut |_: &[u8]| ControlFlow::Continue(());
+        let counts = snapshot.work(filter, false, &Count::default, none);
+        writeln!(std::io::stdout(), "{}", counts.iter().map(|count| count.0).sum::<u64>())?;
+    } else if args.stats {
+        let zone = args.zone();
+        let counted = stats::count(snapshot, filter, &zone);
+        let mut stdout = super::out::stdout();
+        match args.format {
+            Format::Json => stats::write_json(&counted, &mut stdout)?,
+            _ => stats::write_text(&counted, &zone, &mut stdout)?,
+        }
+        stdout.flush()?;
+    } else if let Some(most) = args.lines {
+        newest(snapshot, filter, args, most, out);
+    } else {
+        let renderer = out.renderer.clone();
+        snapshot.work(filter, args.reverse, &|| renderer.clone(), &mut |lines| out.put(lines));
+        if out.failed.is_none() {
+            let _ = out.write();
+        }
+    }
+    Ok(())
+}
+
 /// Shows records as they come, until nobody reads any more, or Ctrl-C.
-fn go_on(mut follow: Follow, filter: &mut Filter, out: &mut Output) -> Result<()> {
+fn go_on(mut follow: Follow, filter: &mut Filter, out: &mut Pieces) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;

@@ -3,9 +3,11 @@
 mod audit;
 mod cat;
 mod out;
+mod output;
 mod pipe;
 mod resize;
 mod run;
+mod stats;
 mod status;
 mod verify;
 

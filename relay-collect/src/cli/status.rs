@@ -32,6 +32,8 @@ struct Shown {
     allocated_bytes: u64,
     cap_bytes: u64,
     waiting_bytes: u64,
+    /// Everything recorded until then survives a loss of power, UTC nanoseconds; 0 for nothing yet.
+    durable_until_ns: u64,
     sub_buffers: SubBuffers,
     waiting_threads: u32,
     grown: u64,
@@ -70,6 +72,7 @@ impl Shown {
             allocated_bytes: status.allocated,
             cap_bytes: status.cap,
             waiting_bytes: subs.iter().filter(waits).map(|s| u64::from(s.committed)).sum(),
+            durable_until_ns: status.durable_until_ns(),
             sub_buffers: sub_buffers(&subs),
             waiting_threads: status.waiters,
             grown: count(Counter::Grown),
@@ -101,6 +104,11 @@ impl Shown {
             self.on_full,
             mib(self.waiting_bytes)
         )?;
+        let time = i64::try_from(self.durable_until_ns).ok().filter(|ns| *ns > 0);
+        match time.and_then(|ns| jiff::Timestamp::from_nanosecond(ns.into()).ok()) {
+            Some(until) => writeln!(out, "  durable: what was recorded until {until:.3}")?,
+            None => writeln!(out, "  durable: nothing yet")?,
+        }
         let subs = &self.sub_buffers;
         writeln!(
             out,

@@ -4,8 +4,8 @@ use super::compare::{Literal, ordered};
 use super::lex::Op;
 use super::parse::{Node, Operand, Test};
 use super::{BlockFacts, Scratch};
-use crate::render::Event;
 use crate::render::value::plain;
+use crate::render::{Event, Object, last_value};
 use relay_fmt::callsite::{Level, Values};
 use relay_fmt::value::Value;
 
@@ -117,10 +117,10 @@ fn leaf(operand: &Operand, test: &Test, event: &Event<'_>, scratch: &mut Scratch
             let mut spans = event.spans.iter();
             spans.any(|s| of_field(test, name, s.values(), scratch))
         }
-        Operand::Field(name) => {
-            let values = event.fields();
-            values.is_some_and(|values| of_field(test, name, values, scratch))
-        }
+        Operand::Field(name) => match event.fields().and_then(|values| last_value(values, name)) {
+            Some(value) => of_value(test, &value, &mut scratch.value),
+            None => of_member(test, name, event, scratch),
+        },
     }
 }
 
@@ -145,21 +145,17 @@ fn of_int(test: &Test, value: u32) -> bool {
     }
 }
 
-/// Where a name comes twice, the last value counts.
 fn of_field(test: &Test, name: &str, values: Values<'_>, scratch: &mut Scratch) -> bool {
-    let mut found = None;
-    for field in values {
-        // What does not parse ends the record's values.
-        let Ok(field) = field else { break };
-        let same = match field.index {
-            Some(i) if field.name.is_empty() => name.parse() == Ok(i),
-            _ => field.name == name,
-        };
-        if same {
-            found = Some(field.value);
-        }
-    }
+    let found = last_value(values, name);
     found.is_some_and(|value| of_value(test, &value, &mut scratch.value))
+}
+
+/// As [`of_field`], for what a message that is a JSON object has under this name.
+fn of_member(test: &Test, name: &str, event: &Event<'_>, scratch: &mut Scratch) -> bool {
+    scratch.text.clear();
+    let _ = event.write_message(&mut scratch.text);
+    let member = Object::of(&scratch.text).and_then(|object| object.find(name));
+    member.is_some_and(|member| member.with(|v| of_value(test, v, &mut scratch.value)))
 }
 
 fn of_value(test: &Test, value: &Value<'_>, scratch: &mut Vec<u8>) -> bool {

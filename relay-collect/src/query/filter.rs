@@ -254,6 +254,23 @@ impl Filter {
         plain && self.exprs.is_empty() && self.channels.is_empty() && self.pids.is_empty()
     }
 
+    /// Whether source, callsite and time of a row say whether it is meant.
+    pub(crate) fn tells_by_class(&self) -> bool {
+        self.greps.is_empty() && self.exprs.is_empty() && !self.spans
+    }
+
+    /// The part of a range of times that passes.
+    pub(crate) fn narrow_ns(&self, (min_ns, max_ns): (i64, i64)) -> (i64, i64) {
+        let since = self.since_ns.unwrap_or(i64::MIN);
+        let until = self.until_ns.unwrap_or(i64::MAX).saturating_sub(1);
+        (min_ns.max(since), max_ns.min(until))
+    }
+
+    /// Whether rows of no callsite may be meant: those without level and target.
+    pub(crate) fn any_site(&self) -> bool {
+        self.level.is_none() && self.targets.is_empty()
+    }
+
     /// Whether a block with this filter over its messages may hold what is meant.
     pub(crate) fn may_match_text(&self, filter: &relay_fmt::block::Filter) -> bool {
         self.spans || self.needles().iter().all(|needle| filter.can_contain(needle))

@@ -40,6 +40,33 @@ fn meant(text: &str) -> String {
 }
 
 #[test]
+fn members_of_a_message_that_is_an_object_are_fields() {
+    let mut b = buffer();
+    let line =
+        br#"{"status": 503, "path": "/items/7", "t": {"ms": 2.50}, "ok": false, "l": [1, 2]}"#;
+    b.push(0, Kind::Raw, 0, 0, TIME, line);
+    let info = add_site(&mut b, site(Level::Info, "t", &["status"]));
+    b.push(0, Kind::Event, info, 0, TIME, &[text(0, line), int(1, 200)].concat());
+    b.push(0, Kind::Raw, 0, 0, TIME, &line[1..]);
+    let view = View::new(&b);
+    for (text, rows) in [
+        ("status >= 500", "0"),
+        // A field of the record's own comes first.
+        ("status == 200", "1"),
+        ("t.ms > 2 && t.ms < 2.6", "01"),
+        ("path ~ \"items/\\\\d+\"", "01"),
+        ("path == '/items/7' && !ok", "01"),
+        ("l *= '1, 2'", "01"),
+        ("t", "01"),
+        ("ms || t.s", ""),
+    ] {
+        let mut expr = expr(text).unwrap();
+        let events = view.events().enumerate().filter(|(_, event)| expr.matches(event));
+        assert_eq!(events.map(|(i, _)| i.to_string()).collect::<String>(), rows, "{text}");
+    }
+}
+
+#[test]
 fn expressions_mean_what_they_say() {
     for (text, rows) in [
         ("level == warn", "0"),

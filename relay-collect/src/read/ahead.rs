@@ -51,10 +51,13 @@ impl<'a> Ahead<'a> {
     pub(crate) fn run<W: Work>(&self, mut filter: Filter, work: &mut W) {
         let _left = Left(self);
         while let Some((number, piece)) = self.next() {
-            let mut read = prepare::read(piece, &filter, W::COUNTS);
-            if let Ok(Some(loaded)) = &mut read {
-                prepare::work(loaded, &mut filter, work);
-            }
+            let read = prepare::tally(&piece, &filter, work).unwrap_or_else(|| {
+                let mut read = prepare::read(piece, &filter, W::COUNTS);
+                if let Ok(Some(loaded)) = &mut read {
+                    prepare::work(loaded, &mut filter, work);
+                }
+                read
+            });
             self.lock().ready.insert(number, read);
             self.changed.notify_all();
         }

@@ -55,7 +55,8 @@ impl Joiner {
             for chain in self.open.values_mut() {
                 chain.parts.reverse();
                 // Backwards the first part that was taken is the record's latest.
-                chain.number += (chain.parts.len() as u64).saturating_sub(1);
+                let before = (chain.parts.len() as u64).saturating_sub(1);
+                chain.number = chain.number.wrapping_add(before);
             }
         }
         self

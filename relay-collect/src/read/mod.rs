@@ -23,6 +23,7 @@ mod ranges;
 mod rows;
 mod snapshot;
 mod split;
+mod stats;
 mod store;
 mod work;
 
@@ -31,5 +32,6 @@ pub use files::{ArchiveFd, ArchiveName};
 pub use follow::Follow;
 pub use plan::Plan;
 pub use snapshot::{Sink, Snapshot};
+pub use stats::{Buckets, Stats, Tally, Template, Writer};
 pub use store::{Archive, Archives, Channels, Depth, Store};
 pub use work::{Count, Work};

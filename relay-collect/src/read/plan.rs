@@ -79,7 +79,7 @@ impl Plan {
     pub(crate) fn admits(&mut self, block: &BlockEntry, filter: &Filter) -> bool {
         let facts = &block.header.facts;
         self.blocks += 1;
-        self.rows += facts.rows;
+        self.rows = self.rows.saturating_add(facts.rows);
         let mut sources = facts.sources.iter();
         if facts.rows == 0 || !sources.any(|s| filter.may_match_source(&s.channel, s.pid)) {
             self.by_source += 1;

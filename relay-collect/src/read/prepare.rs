@@ -6,8 +6,8 @@ use super::work::Work;
 use crate::query::Filter;
 use crate::render::is_span;
 use relay_fmt::archive::{BlockEntry, read_block, read_body};
-use relay_fmt::block::BlockKind;
-use relay_fmt::block::columns::{self, Wanted};
+use relay_fmt::block::columns::{self, Group, Wanted};
+use relay_fmt::block::{BlockKind, RowBuffer};
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::Kind;
 
@@ -33,6 +33,52 @@ pub(crate) fn read(piece: Piece<'_>, filter: &Filter, count: bool) -> Read {
             select(&body, block, filter, count)
                 .map_err(|e| unreadable(&archive.name.file, block, &e))
         }
+    }
+}
+
+/// Gives a block to `work` without putting its rows together, where nothing is wanted of them but
+/// what they have in common. `None` where that is not so.
+pub(crate) fn tally<W: Work>(piece: &Piece<'_>, filter: &Filter, work: &mut W) -> Option<Read> {
+    let From::Block(archive, block) = piece.from else { return None };
+    let facts = &block.header.facts;
+    let mut sources = facts.sources.iter();
+    let tells = W::TALLIES
+        && block.header.kind == BlockKind::Columns as u8
+        && filter.tells_by_class()
+        && sources.all(|source| filter.may_match_source(&source.channel, source.pid));
+    if !tells {
+        return None;
+    }
+    let of_class = |group: &Group| {
+        !is_span(group.kind)
+            && group
+                .callsite
+                .as_ref()
+                .map_or_else(|| filter.any_site(), |site| filter.may_match_site(site))
+    };
+    // Times are at most what rows sort by.
+    let one = filter.any_time() && work.is_one(facts.min_order_ns, facts.max_order_ns);
+    let mut parts = false;
+    let body = match read_body(&archive.bytes, block) {
+        Ok(body) => body,
+        Err(error) => return Some(Err(unreadable(&archive.name.file, block, &error))),
+    };
+    let taken = columns::census(&body, |groups| {
+        // Parts of larger records, and events that bring their callsites, must be looked at.
+        parts = groups.iter().any(|group| {
+            group.kind == Kind::Fragment
+                || group.kind == Kind::InlineEvent && group.callsite.is_none()
+        });
+        !(parts || one && groups.iter().all(of_class))
+    });
+    match taken {
+        Ok(_) if parts => None,
+        Ok(census) => {
+            let meant = |group: &Group, time_ns| of_class(group) && filter.may_match_time(time_ns);
+            work.tally(facts, &census, &meant);
+            Some(Ok(Some(Loaded::new(RowBuffer::default()))))
+        }
+        Err(error) => Some(Err(unreadable(&archive.name.file, block, &error))),
     }
 }
 

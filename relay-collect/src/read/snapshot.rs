@@ -17,10 +17,12 @@ use super::store::{Archive, Archives, Channels, Depth, Store};
 use super::work::Work;
 use crate::query::Filter;
 use crate::render::Event;
+use crate::unproven;
 use relay_fmt::archive::BlockEntry;
 use relay_fmt::block::RowBuffer;
 use relay_fmt::record::Kind;
 use relay_fmt::rows::ChannelId;
+use relay_log::channel::Sub;
 use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
@@ -64,6 +66,10 @@ pub(crate) fn grab_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec
     let mut all = Vec::new();
     for (file, reader) in channels {
         let alive = reader.is_alive().unwrap_or(true);
+        let waiting = |sub: &Sub| if sub.archived == sub.generation { 0 } else { sub.committed };
+        if let Some(unproven) = unproven::of(&reader, waiting) {
+            notes.push(format!("{file}: {}", unproven::text(&unproven)));
+        }
         let mut tail = Tail::new(file, reader);
         let subs = tail.grab(false)?;
         all.push(Grabbed { tail, subs, alive });
@@ -150,6 +156,19 @@ impl Snapshot {
         let problems = std::mem::take(&mut merge.problems);
         drop(merge);
         self.problems.extend(problems);
+    }
+
+    /// The earliest and the latest time, in UTC nanoseconds, that what `filter` means may have, as far
+    /// as that is known without reading blocks.
+    #[must_use]
+    pub fn range_ns(&self, filter: &Filter) -> Option<(i64, i64)> {
+        let blocks = plan::admitted(&self.archives, filter, &mut Plan::default());
+        let blocks = blocks.iter().map(|(_, _, block)| &block.header.facts);
+        let blocks = blocks.map(|facts| (facts.min_order_ns, facts.max_order_ns));
+        let live =
+            self.live.iter().flat_map(RowBuffer::rows).map(|row| (row.time_ns, row.order_ns));
+        let all = blocks.chain(live).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        Some(filter.narrow_ns(all))
     }
 
     /// Gives all events that `filter` means to the works, one for each thread, which are made by

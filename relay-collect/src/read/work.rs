@@ -1,6 +1,8 @@
 //! What is made of the events that are meant.
 
 use crate::render::{Event, Renderer};
+use relay_fmt::block::Facts;
+use relay_fmt::block::columns::{Census, Group};
 
 /// Makes something of events. Every thread that reads blocks has one of its own.
 pub trait Work: Send {
@@ -13,6 +15,18 @@ pub trait Work: Send {
 
     /// Takes the number of events that are meant and were not shown.
     fn count(&mut self, _events: u64) {}
+
+    /// Whether blocks may be given to [`Work::tally`] instead of being shown.
+    const TALLIES: bool = false;
+
+    /// Whether all times between these are the same to it.
+    fn is_one(&self, _min_ns: i64, _max_ns: i64) -> bool {
+        false
+    }
+
+    /// Takes a block's rows by what they have in common. Of single rows, if the census has any, those
+    /// are meant of which `meant` says so by group and time; else all are.
+    fn tally(&mut self, _: &Facts, _: &Census, _meant: &dyn Fn(&Group, i64) -> bool) {}
 }
 
 impl Work for Renderer {

@@ -122,6 +122,14 @@ pub(crate) fn escape(bytes: &[u8], place: Place, out: &mut Vec<u8>) {
     }
 }
 
+/// Text in which nothing can forge a line or reach a terminal as a control sequence.
+#[must_use]
+pub fn escape_text(text: &str) -> String {
+    let mut out = Vec::new();
+    escape(text.as_bytes(), Place::Bare, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Appends `bytes` as they are when they make one word, else escaped between double quotes.
 pub(crate) fn token(bytes: &[u8], out: &mut Vec<u8>) {
     let is_word = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'=' | b'\\' | b'{' | b'}');
@@ -132,6 +140,14 @@ pub(crate) fn token(bytes: &[u8], out: &mut Vec<u8>) {
         escape(bytes, Place::Quoted, out);
         out.push(b'"');
     }
+}
+
+/// Appends a dangerous character, of which none is beyond U+FFFF.
+fn put_unicode(c: char, out: &mut Vec<u8>) {
+    let n = u32::from(c);
+    let digits = [hex(n >> 12), hex(n >> 8), hex(n >> 4), hex(n)];
+    out.extend_from_slice(b"\\u");
+    out.extend_from_slice(&digits);
 }
 
 /// Appends `text` as a JSON string, quotes included.
@@ -149,16 +165,29 @@ pub(crate) fn json(text: &str, out: &mut Vec<u8>) {
         match c {
             '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
             '\n' | '\r' | '\t' => put_control(c as u8, out),
-            _ if is_dangerous(c) => {
-                let n = u32::from(c);
-                let digits = [hex(n >> 12), hex(n >> 8), hex(n >> 4), hex(n)];
-                out.extend_from_slice(b"\\u");
-                out.extend_from_slice(&digits);
-            }
+            _ if is_dangerous(c) => put_unicode(c, out),
             _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
     out.push(b'"');
+}
+
+/// Appends JSON text on one line: what stands between its strings without blanks.
+pub(crate) fn json_text(text: &str, out: &mut Vec<u8>) {
+    let (mut quoted, mut escaped) = (false, false);
+    for c in text.chars() {
+        if c == '"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = quoted && c == '\\' && !escaped;
+        if is_dangerous(c) {
+            if quoted {
+                put_unicode(c, out);
+            }
+        } else if quoted || c != ' ' {
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
 }
 
 /// Appends standard base64 with padding.

@@ -6,6 +6,7 @@ use relay_fmt::callsite::{Callsite, Values};
 use relay_fmt::message::write_message;
 use relay_fmt::record::{Fragment, Kind, split_inline};
 use relay_fmt::rows::{Row, Run, Source, Span};
+use relay_fmt::value::{FieldValue, Value};
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -82,6 +83,16 @@ pub const fn is_span(kind: Kind) -> bool {
             | Kind::SpanRecord
             | Kind::SpanFollows
     )
+}
+
+/// The value of this name, or of this index where there is no name. Where it comes twice, the last
+/// one counts; what does not parse ends the values.
+pub(crate) fn last_value<'a>(values: Values<'a>, name: &str) -> Option<Value<'a>> {
+    let same = |field: &FieldValue<'_>| match field.index {
+        Some(i) if field.name.is_empty() => name.parse() == Ok(i),
+        _ => field.name == name,
+    };
+    values.map_while(Result::ok).filter(same).last().map(|field| field.value)
 }
 
 fn after_parent(payload: &[u8]) -> &[u8] {

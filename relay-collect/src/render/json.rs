@@ -4,6 +4,7 @@
 use super::clock::{Clock, Digits, put_number};
 use super::escape;
 use super::event::{Event, SpanView, kind_name};
+use super::object::Object;
 use super::sites::{Keys, Origin, Show, Sites, last_values};
 use super::value;
 use relay_fmt::callsite::{Callsite, Values};
@@ -38,13 +39,13 @@ pub(crate) struct Json {
     key: Vec<u8>,
 }
 
-fn put_key(name: &str, out: &mut Vec<u8>) {
+pub(super) fn put_key(name: &str, out: &mut Vec<u8>) {
     escape::json(name, out);
     out.push(b':');
 }
 
 /// Appends `"key":"text",`, or `"key_b64":"…",` where the bytes are not UTF-8.
-fn put_bytes(key: &str, bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn put_bytes(key: &str, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(key.as_bytes());
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -59,7 +60,7 @@ fn put_bytes(key: &str, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends `"key":7,`.
-fn put_integer(key: &str, value: u64, out: &mut Vec<u8>) {
+pub(super) fn put_integer(key: &str, value: u64, out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
@@ -84,10 +85,22 @@ fn make_site(callsite: &Callsite) -> Site {
 }
 
 fn make_span_site(callsite: &Callsite) -> SpanSite {
-    let mut head = b"{".to_vec();
-    put_bytes("name", callsite.name.as_bytes(), &mut head);
-    head.extend_from_slice(b"\"id\":");
+    let mut head = Vec::new();
+    put_span_name(callsite, &mut head);
     SpanSite { head, keys: Keys::new(callsite, Show::Every, put_key) }
+}
+
+fn put_span_name(callsite: &Callsite, out: &mut Vec<u8>) {
+    out.push(b'{');
+    put_bytes("name", callsite.name.as_bytes(), out);
+    out.extend_from_slice(b"\"id\":");
+}
+
+/// Appends `{"name":"request","id":1,"fields":`.
+pub(super) fn put_span_head(span: &SpanView<'_>, out: &mut Vec<u8>) {
+    put_span_name(&span.span.callsite, out);
+    put_number(span.span.id, out);
+    out.extend_from_slice(b",\"fields\":");
 }
 
 fn put_origin(event: &Event<'_>, out: &mut Vec<u8>) {
@@ -154,12 +167,20 @@ impl Json {
         let mut wrong = event.write_message(&mut self.message).err();
         put_bytes("message", &self.message, out);
         out.extend_from_slice(b"\"fields\":");
+        let begin = out.len();
         match site {
             Some(site) => {
                 let found = put_fields(event.fields(), &site.keys, &mut self.key, out);
                 wrong = wrong.or(found);
             }
             None => out.extend_from_slice(b"{}"),
+        }
+        // A record without fields whose message is an object has its members.
+        if out.get(begin..) == Some(b"{}")
+            && let Some(object) = Object::of(&self.message)
+        {
+            out.truncate(begin);
+            object.put_json(out);
         }
         out.extend_from_slice(b",\"spans\":[");
         for (i, span) in event.spans.iter().enumerate() {

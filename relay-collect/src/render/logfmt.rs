@@ -3,6 +3,7 @@
 use super::clock::{Clock, Digits, put_number};
 use super::escape;
 use super::event::{Event, SpanView, kind_name};
+use super::object::Object;
 use super::sites::{Keys, Origin, Show, Sites, last_values};
 use super::value;
 use relay_fmt::callsite::{Callsite, Values};
@@ -34,7 +35,7 @@ fn put_key(name: &str, out: &mut Vec<u8>) {
     out.push(b'=');
 }
 
-fn put_name(name: &str, out: &mut Vec<u8>) {
+pub(super) fn put_name(name: &str, out: &mut Vec<u8>) {
     for c in name.chars() {
         let bad = escape::is_dangerous(c) || c.is_whitespace() || matches!(c, '=' | '"' | '\\');
         let c = if bad { '_' } else { c };
@@ -118,8 +119,19 @@ impl Logfmt {
         let mut wrong = event.write_message(&mut self.message).err();
         put_word("msg", &self.message, out);
         let buffers = [&mut self.key, &mut self.scratch];
+        let begin = out.len();
         if let (Some(site), Some(values)) = (site, event.fields()) {
             wrong = wrong.or(put_fields(values, &site.keys, buffers, put_key, out));
+        }
+        if out.len() == begin
+            && let Some(object) = Object::of(&self.message)
+        {
+            for (name, member) in object.members() {
+                put_key(&name, out);
+                self.scratch.clear();
+                member.put_plain(&mut self.scratch);
+                escape::token(&self.scratch, out);
+            }
         }
         for span in event.spans {
             wrong = wrong.or(self.put_span(span, out));

@@ -16,6 +16,7 @@
 //! ```
 
 mod clock;
+mod columns;
 mod contents;
 mod escape;
 mod event;
@@ -25,15 +26,19 @@ pub(crate) mod fixture;
 mod forging;
 mod json;
 mod logfmt;
+mod object;
 mod sites;
 #[cfg(test)]
 mod tests;
 mod text;
 pub(crate) mod value;
 
+pub use columns::Column;
 pub use contents::Contents;
-pub use escape::unescape;
+pub use escape::{escape_text, unescape};
+pub(crate) use event::last_value;
 pub use event::{Event, MAX_SPANS, SpanView, View, is_span, kind_name};
+pub(crate) use object::Object;
 
 use jiff::tz::TimeZone;
 
@@ -61,6 +66,7 @@ pub enum Format {
 /// | process | no |
 /// | spans | no |
 /// | nul | no |
+/// | columns | all that the format shows |
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Options {
@@ -70,6 +76,7 @@ pub struct Options {
     process: bool,
     spans: bool,
     nul: bool,
+    columns: Vec<Column>,
 }
 
 impl Default for Options {
@@ -81,6 +88,7 @@ impl Default for Options {
             process: false,
             spans: false,
             nul: false,
+            columns: Vec::new(),
         }
     }
 }
@@ -117,6 +125,12 @@ impl Options {
         self
     }
 
+    /// Shows only these, in this order; none: what the format shows. Default: none.
+    pub fn columns(mut self, columns: Vec<Column>) -> Self {
+        self.columns = columns;
+        self
+    }
+
     /// Ends each record with NUL instead of a newline. Default: no.
     pub const fn nul(mut self, nul: bool) -> Self {
         self.nul = nul;
@@ -137,6 +151,7 @@ enum Writer {
     Text(Box<text::Text>),
     Json(Box<json::Json>),
     Logfmt(Box<logfmt::Logfmt>),
+    Columns(Box<columns::Columns>),
     Raw,
 }
 
@@ -146,6 +161,10 @@ impl Renderer {
     pub fn new(options: &Options) -> Self {
         let zone = || options.zone.clone().unwrap_or_else(TimeZone::system);
         let writer = match options.format {
+            Format::Text | Format::Json | Format::Logfmt if !options.columns.is_empty() => {
+                let columns = columns::Columns::new(options.format, zone(), &options.columns);
+                Writer::Columns(Box::new(columns))
+            }
             Format::Text => {
                 let text = text::Text::new(zone(), options.color, options.process);
                 Writer::Text(Box::new(text))
@@ -170,6 +189,7 @@ impl Renderer {
             Writer::Text(text) => text.write(event, out),
             Writer::Json(json) => json.write(event, out),
             Writer::Logfmt(logfmt) => logfmt.write(event, out),
+            Writer::Columns(columns) => columns.write(event, out),
             // What does parse of a malformed message is the message; the other formats say more.
             Writer::Raw => drop(event.write_message(out)),
         }

@@ -51,6 +51,91 @@ fn text_says_who_when_asked_and_colours_when_asked() {
     assert!(String::from_utf8(out).unwrap().contains("\x1b[32mINFO\x1b[0m"));
 }
 
+fn chosen(format: Format, names: &str) -> Vec<String> {
+    let columns = names.split(',').map(|name| Column::parse(name).unwrap()).collect();
+    let out = render(&sample(), Options::default().format(format).columns(columns));
+    String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn only_what_is_asked_for_is_shown_in_that_order() {
+    let names = "count,level,user,span.table,none,message,pid,spans";
+    assert_eq!(
+        chosen(Format::Text, names),
+        [
+            "3\tINFO\tJ B\tu s\t-\tadded\t1234\trequest:query",
+            "-\t-\t-\t-\t-\ta raw\\nline \\xff\t1234\t-"
+        ]
+    );
+    assert_eq!(
+        chosen(Format::Logfmt, names),
+        [
+            r#"count=3 level=INFO user="J B" span.table="u s" msg=added pid=1234 spans=request:query"#,
+            r#"msg="a raw\nline \xff" pid=1234"#
+        ]
+    );
+    let json = chosen(Format::Json, "count,level,none,span.table,message,time,thread");
+    assert_eq!(
+        json[0],
+        r#"{"fields":{"count":3},"level":"INFO","spans":[{"name":"request","id":1,"fields":{}},{"name":"query","id":2,"fields":{"table":"u s"}}],"message":"added","time":"2026-11-24T13:00:00.123456789Z","thread":"main"}"#
+    );
+    let raw: Json = serde_json::from_str(&json[1]).unwrap();
+    assert_eq!(raw["fields"], json!({}));
+    assert!(raw.get("message_b64").is_some() && raw.get("level").is_none());
+    assert_eq!(Column::parse("span."), None);
+    assert_ne!(Column::parse("field.level"), Column::parse("level"));
+}
+
+#[test]
+fn every_key_of_json_can_be_chosen_and_is_the_same_then() {
+    let b = everywhere(b"a b");
+    let whole = lines(&b, Format::Json);
+    for key in [
+        "time", "level", "target", "kind", "message", "fields", "spans", "follows", "error",
+        "module", "file", "line", "channel", "pid", "tid", "thread", "program", "host", "source",
+        "writer", "number",
+    ] {
+        let columns = vec![Column::parse(key).unwrap()];
+        let options = Options::default().format(Format::Json).spans(true).columns(columns);
+        let out = String::from_utf8(render(&b, options)).unwrap();
+        for (some, all) in out.lines().zip(&whole) {
+            let (some, all): (Json, Json) =
+                (serde_json::from_str(some).unwrap(), serde_json::from_str(all).unwrap());
+            let wanted = all.get(key).or_else(|| all.get(format!("{key}_b64")));
+            let found = some.as_object().unwrap().values().next();
+            assert_eq!(found, wanted, "{key} of {all}");
+        }
+    }
+}
+
+#[test]
+fn members_of_a_message_that_is_an_object_are_fields() {
+    let mut b = buffer();
+    let line =
+        "{\"n\": 2.50, \"id.h\": \"a b\", \"in\": {\"t\": \"\u{202e}\"},\r\n\"l\": [1, null]}";
+    b.push(0, Kind::Raw, 0, 0, TIME, line.as_bytes());
+    let json = lines(&b, Format::Json).remove(0);
+    let fields = r#""fields":{"n":2.50,"id.h":"a b","in":{"t":"\u202e"},"l":[1,null]},"#;
+    assert!(json.contains(fields), "{json}");
+    let event: Json = serde_json::from_str(&json).unwrap();
+    assert_eq!(event["message"], line);
+    let logfmt = lines(&b, Format::Logfmt).remove(0);
+    assert!(logfmt.contains(" n=2.50 id.h=\"a b\" in.t=\"\\u{202e}\" l=\"[1, null]\""), "{logfmt}");
+    let chosen = |format, names: &[&str]| {
+        let columns = names.iter().map(|name| Column::parse(name).unwrap()).collect();
+        let options = Options::default().format(format).columns(columns);
+        String::from_utf8(render(&b, options)).unwrap()
+    };
+    assert_eq!(
+        chosen(Format::Text, &["n", "id.h", "nothing", "in.t"]),
+        "2.50\ta b\t-\t\\u{202e}\n"
+    );
+    assert_eq!(
+        chosen(Format::Json, &["in.t", "n", "nothing"]),
+        "{\"fields\":{\"in.t\":\"\\u202e\",\"n\":2.50}}\n"
+    );
+}
+
 #[test]
 fn json_has_its_schema() {
     let found = lines(&sample(), Format::Json);

@@ -19,7 +19,7 @@ use std::process::{Command, Output, Stdio};
 #[derive(Clone)]
 pub(crate) enum Frame {
     Control(Vec<Entry>),
-    Block(EncodedBlock),
+    Block(Box<EncodedBlock>),
 }
 
 /// A directory of archives and channels.
@@ -236,7 +236,7 @@ impl Mini {
         for row in rows {
             builder.push(row.run, row.kind, None, 0, row.time, &row.payload);
         }
-        Frame::Block(builder.finish(&BlockOptions::default()).unwrap())
+        Frame::Block(Box::new(builder.finish(&BlockOptions::default()).unwrap()))
     }
 
     /// Hands a sub-buffer back if it is full and all of it was looked at.

@@ -1,7 +1,7 @@
 //! The frame in front of a block's body.
 
 use crate::block::zstd_frame;
-use crate::block::{EncodedBlock, Error, Facts, Filter, Sections, Target, meta};
+use crate::block::{EncodedBlock, Error, Facts, Filter, Sections, Target, Times, meta};
 use crate::bytes::{Cursor, put_prefixed, put_varint, unzigzag, zigzag};
 
 type Result<T, E = Error> = std::result::Result<T, E>;
@@ -102,6 +102,14 @@ impl BlockHeader {
         } else {
             put_prefixed(&mut out, &lists);
         }
+        if let Some(times) = facts.times {
+            // Mostly nothing: only clocks that were set back make them differ from the sort times.
+            for (sort, own) in
+                [(facts.min_order_ns, times.min_ns), (facts.max_order_ns, times.max_ns)]
+            {
+                put_varint(&mut out, sort.wrapping_sub(own).cast_unsigned());
+            }
+        }
         Ok(out)
     }
 
@@ -127,8 +135,14 @@ impl BlockHeader {
             stored
         };
         charge(budget, lists.len() as u64)?;
-        let facts =
+        let mut facts =
             Facts { rows, raw_bytes, min_order_ns, max_order_ns, level_mask, ..take_lists(lists)? };
+        if rows > 0 && !input.rest().is_empty() {
+            let (min, max) = (input.varint()?, input.varint()?);
+            let min_ns = min_order_ns.wrapping_sub(min.cast_signed());
+            let max_ns = max_order_ns.wrapping_sub(max.cast_signed());
+            facts.times = Some(Times { min_ns, max_ns });
+        }
         // Long thread names are stored once and copied for each run.
         charge(budget, facts.runs.iter().map(|run| run.thread.len() as u64).sum())?;
         Ok(Self { sequence, kind, previous_crc, body_crc, body_len, sections, filter, facts })
@@ -177,6 +191,7 @@ fn take_lists(bytes: &[u8]) -> Result<Facts> {
         raw_bytes: 0,
         min_order_ns: 0,
         max_order_ns: 0,
+        times: None,
         level_mask: 0,
         sources,
         runs,

@@ -21,6 +21,20 @@ pub enum Entry {
     Quarantine(Quarantine),
     /// A line of the collector's own log.
     Note(Note),
+    /// The machine was started anew since a channel was written.
+    Unproven(Unproven),
+}
+
+/// The machine was started anew since a channel was written: what it held beyond what was durable is
+/// salvage, and what it recorded last may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unproven {
+    /// The channel.
+    pub id: ChannelId,
+    /// What it recorded until then was durable, UTC nanoseconds; 0 for nothing.
+    pub durable_ns: u64,
+    /// Bytes that were found in it and were in no archive.
+    pub bytes: u64,
 }
 
 /// A channel was first seen.

@@ -4,7 +4,7 @@
 
 use super::control::{
     Announce, ChannelPosition, Entry, Final, Note, Positions, Quarantine, SubBufferPosition,
-    Supersedes, Tombstone, WriterPosition,
+    Supersedes, Tombstone, Unproven, WriterPosition,
 };
 use crate::block::meta::{
     count, narrow, put_callsites, put_source, put_spans, take_callsites, take_source, take_spans,
@@ -101,6 +101,12 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) -> u64 {
             put_prefixed(out, note.text.as_bytes());
             7
         }
+        Entry::Unproven(unproven) => {
+            out.extend_from_slice(&unproven.id.0);
+            put_varint(out, unproven.durable_ns);
+            put_varint(out, unproven.bytes);
+            8
+        }
     }
 }
 
@@ -131,6 +137,11 @@ fn take_entry(tag: u64, input: &mut Cursor<'_>) -> Result<Option<Entry>> {
                 text: text(input)?,
             })
         }
+        8 => Entry::Unproven(Unproven {
+            id: ChannelId(input.array()?),
+            durable_ns: input.varint()?,
+            bytes: input.varint()?,
+        }),
         _ => return Ok(None),
     }))
 }

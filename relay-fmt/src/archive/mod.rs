@@ -35,7 +35,7 @@ mod writer;
 pub use block_header::{BlockEntry, BlockHeader};
 pub use control::{
     Announce, ChannelPosition, Entry, Final, Note, Positions, Quarantine, SubBufferPosition,
-    Supersedes, Tombstone, WriterPosition,
+    Supersedes, Tombstone, Unproven, WriterPosition,
 };
 pub use directory::{ControlPlace, Directory};
 pub use error::Error;

@@ -18,6 +18,25 @@ pub struct Target {
     pub level_mask: u8,
 }
 
+/// From when to when rows happened by their own clocks, in UTC nanoseconds. Sort times can be later:
+/// a clock that was set back does not move a writer's rows back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// The smallest time of a row.
+    pub min_ns: i64,
+    /// The largest time of a row.
+    pub max_ns: i64,
+}
+
+impl Times {
+    /// The times of these rows; `None` when there are none.
+    #[must_use]
+    pub fn of(rows: &RowBuffer) -> Option<Self> {
+        let min_ns = *rows.time_ns.iter().min()?;
+        Some(Self { min_ns, max_ns: *rows.time_ns.iter().max()? })
+    }
+}
+
 /// What a block header says about the rows of its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -29,6 +48,8 @@ pub struct Facts {
     pub min_order_ns: i64,
     /// The largest sort time.
     pub max_order_ns: i64,
+    /// The rows' own times; `None` when there are no rows, and in archives that do not say it.
+    pub times: Option<Times>,
     /// Bit n is set when there are rows of level n; bit 0 ([`NO_LEVEL`]) when there are rows without.
     pub level_mask: u8,
     /// Whose channels.
@@ -73,6 +94,7 @@ impl Facts {
             raw_bytes: raw_bytes(rows),
             min_order_ns,
             max_order_ns,
+            times: Times::of(rows),
             level_mask,
             sources: rows.sources.clone(),
             runs: rows.runs.clone(),

@@ -24,7 +24,7 @@ pub(crate) mod zstd_frame;
 pub use buffer::{RowBuffer, Rows};
 pub use builder::{BlockBuilder, BlockOptions, EncodedBlock};
 pub use error::Error;
-pub use facts::{Facts, NO_LEVEL, Target, digest};
+pub use facts::{Facts, NO_LEVEL, Target, Times, digest};
 pub use filter::{Filter, FilterBuilder};
 pub use zstd_frame::MAX_CONTENT;
 

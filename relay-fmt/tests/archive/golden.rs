@@ -2,24 +2,46 @@
 //!
 //! `RELAY_BLESS=1 cargo test -p relay-fmt --features archive golden` writes the file of the current
 //! version anew. That is only for a format that has not been released.
+//!
+//! | file | what it has more than the one before it |
+//! |---|---|
+//! | `archive-v1` | |
+//! | `archive-v1-times` | block headers with the rows' own times |
 
 use super::sample::{Sample, header};
 use relay_fmt::archive::{Opened, open, read_block, read_control, verify};
+use relay_fmt::block::Times;
+
+fn path(name: &str) -> String {
+    format!("{}/tests/golden/{name}.relay.zst", env!("CARGO_MANIFEST_DIR"))
+}
 
 #[test]
 fn golden_v1() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/archive-v1.relay.zst");
-    let sample = Sample::new();
+    check("archive-v1", false);
+}
+
+#[test]
+fn golden_v1_times() {
     if std::env::var_os("RELAY_BLESS").is_some_and(|bless| bless == "1") {
-        std::fs::write(path, &sample.bytes).unwrap();
+        std::fs::write(path("archive-v1-times"), Sample::new().bytes).unwrap();
     }
-    let file = &std::fs::read(path).unwrap()[..];
+    check("archive-v1-times", true);
+}
+
+/// Reads a golden file, which holds what the sample holds.
+fn check(name: &str, times: bool) {
+    let sample = Sample::new();
+    let file = &std::fs::read(path(name)).unwrap()[..];
     let Opened::Sealed(directory) = open(file).unwrap() else {
         panic!("the archive is sealed");
     };
     assert_eq!(directory.header, header());
     let rows: Vec<_> =
         directory.blocks.iter().map(|block| read_block(file, block).unwrap()).collect();
+    for (block, rows) in directory.blocks.iter().zip(&rows) {
+        assert_eq!(block.header.facts.times, Times::of(rows).filter(|_| times));
+    }
     assert!(rows.iter().eq(sample.pieces.iter().filter_map(|piece| piece.rows())));
     let entries =
         directory.controls.iter().map(|place| read_control(file, &directory, *place).unwrap());

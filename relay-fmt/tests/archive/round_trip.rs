@@ -4,10 +4,10 @@ use super::sample::{Sample, block, first_entries, header, last_entries, run, sou
 use proptest::collection::vec;
 use proptest::prelude::*;
 use relay_fmt::archive::{
-    ArchiveWriter, Entry, FileHeader, Note, Opened, ReadAt, ScanOptions, Tombstone, open,
+    ArchiveWriter, Entry, FileHeader, Note, Opened, ReadAt, ScanOptions, Tombstone, Unproven, open,
     read_block, read_control, scan, verify,
 };
-use relay_fmt::block::{BlockBuilder, BlockOptions};
+use relay_fmt::block::{BlockBuilder, BlockOptions, Times};
 use relay_fmt::callsite::Level;
 use relay_fmt::record::Kind;
 use relay_fmt::rows::ChannelId;
@@ -93,6 +93,29 @@ fn positions_are_known_without_decompressing() {
     }
 }
 
+/// A clock that is set back does not move rows back in order, but the header knows when they were.
+#[test]
+fn headers_know_what_time_the_rows_have() {
+    let mut builder = BlockBuilder::new();
+    let source = builder.source(&source());
+    let mut run = run(source, 0, 3);
+    run.floor_ns = 900;
+    let run = builder.run(run);
+    for time in [500, -200, 700] {
+        builder.push(run, Kind::Raw, None, 0, time, b"line");
+    }
+    let (mut writer, mut file) = ArchiveWriter::create(header()).unwrap();
+    file.extend_from_slice(
+        writer.block(&builder.finish(&BlockOptions::default()).unwrap()).unwrap(),
+    );
+    file.extend(writer.seal().unwrap());
+    let opened = open(&file[..]).unwrap();
+    let facts = &opened.directory().blocks[0].header.facts;
+    assert_eq!((facts.min_order_ns, facts.max_order_ns), (900, 900));
+    assert_eq!(facts.times, Some(Times { min_ns: -200, max_ns: 700 }));
+    assert!(verify(&file[..]).unwrap().is_sound());
+}
+
 /// A block of 4 MiB of lines from 64 sub-buffers: its header is a small part of it.
 #[test]
 fn headers_are_small() {
@@ -154,8 +177,12 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     let note = (1u8..6, any::<i64>(), text).prop_map(|(level, time_ns, text)| {
         Entry::Note(Note { level: Level::from_u8(level).unwrap(), time_ns, text })
     });
+    let unproven =
+        (any::<[u8; 16]>(), any::<u64>(), any::<u64>()).prop_map(|(id, durable_ns, bytes)| {
+            Entry::Unproven(Unproven { id: ChannelId(id), durable_ns, bytes })
+        });
     let fixed = prop::sample::select([first_entries(), last_entries()].concat());
-    prop_oneof![tombstone, note, fixed]
+    prop_oneof![tombstone, note, unproven, fixed]
 }
 
 #[derive(Debug, Clone)]

@@ -121,7 +121,7 @@ pub(crate) fn block(n: u32) -> (RowBuffer, EncodedBlock) {
     if n == 1 {
         let mut filter = FilterBuilder::new();
         filter.add(b"block 1 line 0");
-        block.filter = filter.finish(64);
+        block.filter = filter.finish(128);
     }
     (rows, block)
 }

@@ -230,7 +230,8 @@ pub(crate) fn expand(call: &Call) -> TokenStream {
             (quote!(#computed), quote!(::relay_log::__private::at(&__RELAY_CALLSITES, #level)))
         }
     };
-    let written = written(&plan, &callsite);
+    let pass = Ident::new("pass", Span::mixed_site());
+    let written = written(&plan, &callsite, &pass);
     let values = &plan.values;
     let locals = (0..values.len()).map(|n| local("value", n, Span::call_site()));
     quote! {{
@@ -238,7 +239,8 @@ pub(crate) fn expand(call: &Call) -> TokenStream {
         if ::relay_log::__private::wanted(#level) {
             #statics
             let #callsite: &'static ::relay_log::__private::StaticCallsite = #chosen;
-            if ::relay_log::__private::enabled(#callsite) {
+            let #pass: ::relay_log::__private::Pass = ::relay_log::__private::pass(#callsite);
+            if #pass.is_wanted() {
                 match (#(#values,)*) {
                     (#(#locals,)*) => { #written }
                 }
@@ -286,15 +288,15 @@ fn statics(call: &Call, plan: &Plan) -> TokenStream {
     }
 }
 
-/// After the arguments are evaluated: match, measure, reserve, store.
-fn written(plan: &Plan, callsite: &Ident) -> TokenStream {
+/// After the arguments are evaluated: match, and store.
+fn written(plan: &Plan, callsite: &Ident, pass: &Ident) -> TokenStream {
     if plan.fields.is_empty() {
-        return quote!(::relay_log::__private::write(#callsite, 0, |_| {}););
+        return quote!(::relay_log::__private::write(#callsite, #pass, "", ()););
     }
     let scratch = scratch();
     let stores = &plan.stores;
     let fields: Vec<_> = (0..stores.len()).map(|n| local("field", n, Span::call_site())).collect();
-    let sink = Ident::new("sink", Span::mixed_site());
+    let listed = fields.iter().rev().fold(quote!(()), |rest, field| quote!((#field, #rest)));
     quote! {
         #[allow(unused_imports)]
         use ::relay_log::__private::{
@@ -304,12 +306,6 @@ fn written(plan: &Plan, callsite: &Ident) -> TokenStream {
         #[allow(unused_mut)]
         let mut #scratch = ::relay_log::__private::Scratch::new();
         #(let #fields = #stores;)*
-        ::relay_log::__private::write(
-            #callsite,
-            0 #(+ ::relay_log::__private::Field::size(&#fields))*,
-            |#sink| {
-                #(::relay_log::__private::Field::store(&#fields, &#scratch, #sink);)*
-            },
-        );
+        ::relay_log::__private::write(#callsite, #pass, #scratch.text(), #listed);
     }
 }

@@ -54,6 +54,11 @@ impl GrowFile {
         own.then_some(stat.st_size.max(0) as u64)
     }
 
+    /// Whether somebody has removed the file's last name.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.with(|fd| rustix::fs::fstat(fd)).is_ok_and(|stat| stat.st_nlink == 0)
+    }
+
     /// Does something with the channel's file, and never with another.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&OwnedFd) -> Result<R, Errno>) -> Result<R, Errno> {
         if self.is_own(&self.fd) {

@@ -11,10 +11,11 @@ use std::path::PathBuf;
 /// |---|---|
 /// | `sub_buffer` | 64 KiB |
 /// | `initial` | 4 MiB |
-/// | `max` | a quarter of what is free in the file system |
+/// | `max` | a quarter of what is free in the file system; in one that stands in memory, also of what the process may use |
 /// | `on_full` | [`OnFull::Block`] |
 /// | `mode` | `0o600` |
 /// | `keeper` | true |
+/// | `sync_every` | never: the collector syncs every second, without being asked |
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The live directory: files of channels stand directly in it.
@@ -33,6 +34,9 @@ pub struct Config {
     pub mode: u32,
     /// Whether a helper thread allocates ahead and gives back what is idle.
     pub keeper: bool,
+    /// How often the keeper has everything made durable: by the collector, or without one by syncing
+    /// the channel's file. Needs the keeper.
+    pub sync_every: Option<std::time::Duration>,
 }
 
 impl Config {
@@ -48,6 +52,7 @@ impl Config {
             on_full: OnFull::Block,
             mode: 0o600,
             keeper: true,
+            sync_every: None,
         }
     }
 
@@ -66,6 +71,16 @@ impl Config {
                 "a sub-buffer of {size} bytes: it must be a power of two from 4 KiB to 8 MiB"
             )));
         }
+        if self.sync_every.is_some_and(|every| every.is_zero() || !self.keeper) {
+            return Err(CreateError::Config(
+                "sync_every needs the keeper, and a time longer than nothing".into(),
+            ));
+        }
         Ok(())
+    }
+
+    /// For a forked child, which has no helper threads.
+    pub(crate) fn of_child(&self) -> Self {
+        Self { keeper: false, sync_every: None, ..self.clone() }
     }
 }

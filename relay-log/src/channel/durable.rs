@@ -2,14 +2,25 @@
 //!
 //! With a collector, durable is what it has archived and synced: the request is a number in the header
 //! page, and the collector answers with the last number that it has fulfilled. Without one, durable is
-//! the channel file itself. A file system in memory cannot promise anything, and that is said.
+//! the channel file itself, unless a collector that was killed has handed something back whose archive it
+//! had not synced: then only the next one can answer. Once a program has asked, its collector syncs
+//! before it hands back, so that what is durable in the file is not overwritten too early. A file system
+//! in memory cannot promise anything, and that is said.
+//!
+//! Nothing here takes a lock or allocates: a signal handler may ask.
 
-use super::layout::header;
+use super::layout::{header, sub};
 use super::os;
 use super::shared::Channel;
-use super::sync::Ordering::{AcqRel, Acquire};
+use super::sync::Ordering::{AcqRel, Acquire, Relaxed};
+use super::tick;
+use super::waiting::tell;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 /// Why what is committed could not be made durable. It is in the channel all the same, and survives
@@ -20,9 +31,12 @@ pub enum NotDurable {
     /// It stands on a file system in memory.
     #[error("it stands on a file system in memory")]
     Memory,
-    /// The time was over before the collector had answered.
-    #[error("the collector did not answer in time")]
+    /// The time was over before a collector had answered.
+    #[error("no collector answered in time")]
     Timeout,
+    /// Somebody has removed the file's name, and no collector runs.
+    #[error("the channel's file was deleted")]
+    Deleted,
     /// The file system said no.
     #[error("it cannot be synced: {0}")]
     System(Errno),
@@ -40,6 +54,30 @@ pub fn is_in_memory(dir: impl std::os::fd::AsFd) -> bool {
 const COLLECTOR: &str = ".collector";
 /// The longest single wait; then the collector's life is looked at again.
 const BOUND: Duration = Duration::from_millis(100);
+/// A call that wants to be durable waits so long before it says that nobody syncs.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Once that was said, the next calls wait so long: long enough to find out that it is over.
+const SHORT: Duration = Duration::from_millis(20);
+
+/// What a channel keeps in mind about durability.
+#[derive(Debug)]
+pub(super) struct Durability {
+    /// The live directory, and the collector's lock in it.
+    dir: Option<CString>,
+    lock: Option<CString>,
+    /// Whether it was said that records are not made durable.
+    told: AtomicBool,
+    /// The sum of all `committed` words at the last request of the keeper's.
+    asked: AtomicU64,
+}
+
+impl Durability {
+    pub(super) fn of(dir: &Path) -> Self {
+        let name = |path: &Path| CString::new(path.as_os_str().as_bytes()).ok();
+        let (told, asked) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { dir: name(dir), lock: name(&dir.join(COLLECTOR)), told, asked }
+    }
+}
 
 impl Channel {
     /// Makes everything durable that was committed before the call.
@@ -48,10 +86,14 @@ impl Channel {
     /// When that cannot be had, or not within `timeout`.
     pub fn flush_durable(&self, timeout: Duration) -> Result<(), NotDurable> {
         let deadline = Instant::now() + timeout;
-        let wanted = self.map.u64(header::SYNC_WANTED).fetch_add(1, AcqRel) + 1;
+        let wanted = self.want_durable();
         let synced = self.map.u64(header::SYNCED);
         let freed = self.map.u32(header::FREED);
-        while self.has_collector() {
+        self.nudge_collector();
+        loop {
+            if self.is_alone() {
+                return self.sync_file();
+            }
             let before = freed.load(Acquire);
             match synced.load(Acquire) {
                 u64::MAX => return Err(NotDurable::Memory),
@@ -68,27 +110,120 @@ impl Channel {
             os::futex_wait(freed, before, left.min(BOUND));
             waiters.fetch_sub(1, AcqRel);
         }
-        self.sync_file()
+    }
+
+    /// Whether the file itself is what has to be made durable. A collector that comes now finds the
+    /// request before it hands anything back.
+    fn is_alone(&self) -> bool {
+        // The order matters: a collector that dies behind this says so before it is seen dead.
+        !self.has_collector() && self.map.u64(header::UNSYNCED).load(Acquire) == 0
+    }
+
+    fn want_durable(&self) -> u64 {
+        self.map.u64(header::SYNC_WANTED).fetch_add(1, AcqRel) + 1
+    }
+
+    /// Has a record of this thread's made durable before its call returns. When nobody does it within
+    /// some seconds that is said, once until it is over, and the call returns all the same.
+    #[cold]
+    pub(crate) fn insist_durable(&self) {
+        if !super::thread::may_wait() {
+            return;
+        }
+        let told = self.durability.told.load(Relaxed);
+        self.say(self.flush_durable(if told { SHORT } else { PATIENCE }));
+    }
+
+    fn say(&self, done: Result<(), NotDurable>) {
+        let told = &self.durability.told;
+        let name = &self.config.name;
+        match done {
+            Ok(()) if told.load(Relaxed) && told.swap(false, Relaxed) => {
+                tell(format_args!("relay: channel {name}: records are durable again"));
+            }
+            Err(why) if !told.swap(true, Relaxed) => {
+                tell(format_args!(
+                    "relay: channel {name}: records survive SIGKILL and are not made durable: {why}"
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    /// The keeper's part of `sync_every`: asks the collector, and does not wait; without one, syncs
+    /// the file. `since` is when the oldest request was made that was not fulfilled.
+    pub(crate) fn ask_durable(&self, since: &mut Option<(u64, Instant)>) {
+        if let Some((wanted, at)) = *since {
+            match self.map.u64(header::SYNCED).load(Acquire) {
+                u64::MAX => self.say(Err(NotDurable::Memory)),
+                done if done >= wanted => {
+                    *since = None;
+                    self.say(Ok(()));
+                }
+                _ if at.elapsed() > PATIENCE => self.say(Err(NotDurable::Timeout)),
+                _ => {}
+            }
+        }
+        let committed = self.committed_sum();
+        if self.durability.asked.swap(committed, Relaxed) == committed && since.is_none() {
+            return;
+        }
+        let wanted = self.want_durable();
+        if self.is_alone() {
+            *since = None;
+            self.say(self.sync_file());
+        } else {
+            since.get_or_insert_with(|| (wanted, Instant::now()));
+            self.nudge_collector();
+        }
+    }
+
+    /// A number that changes when something is committed.
+    fn committed_sum(&self) -> u64 {
+        let committed = |index| self.map.u64(self.offset(index) + sub::COMMITTED).load(Relaxed);
+        self.slots.indexes().fold(0, |sum: u64, index| sum.wrapping_add(committed(index)))
     }
 
     /// Whether a collector runs: then it holds the lock of the live directory.
     fn has_collector(&self) -> bool {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let lock = self.config.dir.join(COLLECTOR);
-        let Ok(lock) = rustix::fs::open(&lock, flags, Mode::empty()) else { return false };
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+        let Some(lock) = &self.durability.lock else { return false };
+        match rustix::fs::open(lock.as_c_str(), flags, Mode::empty()) {
+            Ok(lock) => {
+                let probe = FlockOperation::NonBlockingLockShared;
+                rustix::fs::flock(&lock, probe) == Err(Errno::WOULDBLOCK)
+            }
+            Err(Errno::NOENT) => false,
+            // Without descriptors nobody can tell: then a collector is waited for.
+            Err(_) => true,
+        }
     }
 
-    /// Makes the file durable, and its name.
+    /// Makes the file durable, and its name. Then it says until when, and makes that durable too: what
+    /// came later is not believed after a loss of power.
     fn sync_file(&self) -> Result<(), NotDurable> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = rustix::fs::open(&self.config.dir, flags, Mode::empty());
-        let dir = dir.map_err(NotDurable::System)?;
+        let dir = self.durability.dir.as_deref().ok_or(NotDurable::System(Errno::INVAL))?;
+        let dir = rustix::fs::open(dir, flags, Mode::empty()).map_err(NotDurable::System)?;
         if is_in_memory(&dir) {
             return Err(NotDurable::Memory);
         }
-        let sync = |fd: &rustix::fd::OwnedFd| rustix::fs::fdatasync(fd);
-        self.file.with(sync).map_err(NotDurable::System)?;
+        let now = tick::real_ns();
+        self.sync_data()?;
+        self.map.u64(header::KEPT_NS).fetch_max(now, AcqRel);
+        self.sync_data()?;
         rustix::fs::fsync(&dir).map_err(NotDurable::System)
+    }
+
+    fn sync_data(&self) -> Result<(), NotDurable> {
+        let links = self.file.with(|fd| {
+            rustix::fs::fdatasync(fd)?;
+            rustix::fs::fstat(fd).map(|stat| stat.st_nlink)
+        });
+        match links {
+            Ok(0) => Err(NotDurable::Deleted),
+            Ok(_) => Ok(()),
+            Err(errno) => Err(NotDurable::System(errno)),
+        }
     }
 }

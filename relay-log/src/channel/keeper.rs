@@ -10,10 +10,11 @@ use super::os;
 use super::shared::Channel;
 use super::sync::Ordering::Relaxed;
 use super::tick;
+use super::waiting::tell;
 use relay_fmt::time::Rate;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Is told when the allocated size has settled after a change: channel, bytes before, bytes now.
 pub(crate) type OnChange = fn(&Channel, u64, u64);
@@ -42,6 +43,9 @@ pub(crate) fn start(channel: &Arc<Channel>, on_change: Option<OnChange>) {
         resizes: 0,
         told: channel.allocated_bytes(),
         next_rate_ns: 100_000_000,
+        next_sync: channel.config.sync_every.map(|every| Instant::now() + every),
+        sync_asked: None,
+        named: Some(Instant::now()),
     };
     let _ = os::with_signals_blocked(|| {
         let thread = std::thread::Builder::new().name("relay-keeper".into());
@@ -61,6 +65,11 @@ struct Keeper {
     /// The allocated size that was told last.
     told: u64,
     next_rate_ns: u64,
+    next_sync: Option<Instant>,
+    /// The oldest request for durability that is not fulfilled, and when it was made.
+    sync_asked: Option<(u64, Instant)>,
+    /// When the file's name was looked for last; `None` once it was said that it is gone.
+    named: Option<Instant>,
 }
 
 impl Keeper {
@@ -74,11 +83,13 @@ impl Keeper {
                 return;
             }
             let busy = self.tend(&channel);
+            let idle = self.sync(&channel);
+            self.see_name(&channel);
             drop(channel);
             if busy {
                 std::thread::sleep(TICK);
             } else if self.word.compare_exchange(0, 1, Relaxed, Relaxed).is_ok() {
-                os::futex_wait(&self.word, 1, IDLE);
+                os::futex_wait(&self.word, 1, idle);
                 let _ = self.word.compare_exchange(1, 0, Relaxed, Relaxed);
             }
         }
@@ -110,6 +121,35 @@ impl Keeper {
             self.tell(channel);
         }
         self.quiet <= IDLE_TICKS + 2 || shrunk || grown
+    }
+
+    /// Has what is due made durable. Returns how long nothing is.
+    fn sync(&mut self, channel: &Channel) -> Duration {
+        let (Some(every), Some(next)) = (channel.config.sync_every, self.next_sync) else {
+            return IDLE;
+        };
+        let now = Instant::now();
+        if now < next {
+            return IDLE.min(next - now);
+        }
+        channel.ask_durable(&mut self.sync_asked);
+        self.next_sync = Some(now + every);
+        IDLE.min(every)
+    }
+
+    /// Says once when somebody has removed the file: cleaners do.
+    fn see_name(&mut self, channel: &Channel) {
+        if self.named.is_none_or(|at| at.elapsed() < IDLE) {
+            return;
+        }
+        self.named = Some(Instant::now());
+        if channel.file.is_nameless() {
+            self.named = None;
+            tell(format_args!(
+                "relay: the file of channel {} was deleted: a collector that has it open archives it, and without one its records end with the process",
+                channel.config.name
+            ));
+        }
     }
 
     fn requests(&mut self, channel: &Channel) {

@@ -36,6 +36,9 @@ pub(crate) mod header {
     pub(crate) const WAITERS: usize = 1044;
     /// `u64`, writer: 1 once the process has said that it ends in order.
     pub(crate) const CLOSED: usize = 1048;
+    /// `u64`, writer: until when the file itself was made durable, for want of a collector, UTC
+    /// nanoseconds.
+    pub(crate) const KEPT_NS: usize = 2032;
     /// `u64`, writer: counts requests that everything committed before be made durable.
     pub(crate) const SYNC_WANTED: usize = 2040;
     /// The first of the `u64` counters, writer; see [`super::Counter`].
@@ -49,6 +52,10 @@ pub(crate) mod header {
     /// `u64`, collector: the last of those requests that is fulfilled; all ones where the archives
     /// stand in memory and never will be.
     pub(crate) const SYNCED: usize = 2072;
+    /// `u64`, collector: 1 while something is handed back whose archive is not synced yet.
+    pub(crate) const UNSYNCED: usize = 2080;
+    /// `u64`, collector: everything committed until then is durable in archives, UTC nanoseconds.
+    pub(crate) const DURABLE_NS: usize = 2088;
 }
 
 /// What a channel counts, in its header page; all of them since it was opened.
@@ -178,7 +185,8 @@ const _: () = {
         "writer and collector apart"
     );
     assert!(header::SYNC_WANTED + 8 <= header::ASLEEP);
-    assert!(header::SYNCED + 8 <= HEADER_BYTES);
+    assert!(header::DURABLE_NS + 8 <= HEADER_BYTES);
+    assert!(header::COUNTERS + 8 * Counter::COUNT <= header::KEPT_NS);
     assert!(header::FREED.is_multiple_of(4) && header::COUNTERS.is_multiple_of(8));
     assert!(sub::ARCHIVED / 64 != sub::COMMITTED / 64, "the two sides write different cache lines");
     assert!(sub::slot(0) != sub::slot(1) && sub::slot(1) + sub::SLOT_BYTES <= SUB_HEADER_BYTES);

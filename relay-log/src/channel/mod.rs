@@ -94,6 +94,7 @@ mod layout;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers describe callsites"))]
 mod lease;
 mod map;
+mod memory;
 #[cfg(all(test, loom))]
 mod models;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers end with the process"))]
@@ -125,6 +126,8 @@ pub use layout::{
 };
 pub use raw::{RawChannel, Reservation, Writer};
 pub use reader::{ChannelReader, Data, Status, Sub};
-pub use shared::Channel;
+pub use shared::{Channel, boot_id};
 pub use stream::Payload;
+#[cfg(feature = "log")]
+pub(crate) use stream::copy;
 pub use thread::never_wait;

@@ -29,26 +29,55 @@ pub(crate) fn futex_wake(address: *const u32, count: u32) {
     }
 }
 
-/// A word that the kernel sets to 0 in every child that gets a copy of this memory.
-static FORK_WORD: AtomicPtr<AtomicU32> = AtomicPtr::new((&raw const NO_WORD).cast_mut());
-/// The value that the word has in this process.
-static EPOCH: AtomicU32 = AtomicU32::new(1);
+/// What the kernel sets to 0 in every child that gets a copy of this memory.
+#[derive(Debug)]
+#[repr(C)]
+struct Here {
+    epoch: AtomicU32,
+    era: AtomicU32,
+}
 
-/// Before there is a word, everything is the first process.
-static NO_WORD: AtomicU32 = AtomicU32::new(1);
+static HERE: AtomicPtr<Here> = AtomicPtr::new((&raw const ANYWHERE).cast_mut());
+/// The values that it has in this process.
+static EPOCH: AtomicU32 = AtomicU32::new(1);
+static ERA: AtomicU32 = AtomicU32::new(1);
+
+/// Before there is such memory, everything is the first process.
+static ANYWHERE: Here = Here { epoch: AtomicU32::new(1), era: AtomicU32::new(1) };
+
+#[inline(always)]
+fn here() -> &'static Here {
+    // SAFETY: a static, or mapped for as long as the process lives, in children too.
+    unsafe { &*HERE.load(Relaxed) }
+}
 
 /// Which process this is in a line of forks; 0 in a child that has not said [`new_epoch`] yet.
 #[inline(always)]
 pub(crate) fn epoch() -> u32 {
-    let word = FORK_WORD.load(Relaxed);
-    // SAFETY: the word is a static, or mapped for as long as the process lives, in children too.
-    unsafe { &*word }.load(Relaxed)
+    here().epoch.load(Relaxed)
+}
+
+/// Changes with every fork and whenever what loggers remember about callsites no longer holds
+/// ([`new_era`]); 0 where the epoch is. No number comes again in a line of forks.
+#[inline(always)]
+pub(crate) fn era() -> u32 {
+    here().era.load(Acquire)
+}
+
+/// Ends what anybody remembers from before. After what has changed, so that who sees the new number
+/// sees the change too.
+pub(crate) fn new_era() {
+    let era = ERA.fetch_add(1, Relaxed) + 1;
+    // In a child that does not know itself yet it stays 0.
+    if epoch() != 0 {
+        here().era.store(era, Release);
+    }
 }
 
 /// Sets up the word. Without it (a kernel before 4.14) forks are not seen.
 pub(crate) fn watch_forks() {
-    let no_word = (&raw const NO_WORD).cast_mut();
-    if FORK_WORD.load(Acquire) != no_word {
+    let anywhere = (&raw const ANYWHERE).cast_mut();
+    if HERE.load(Acquire) != anywhere {
         return;
     }
     let Ok(map) = memmap2::MmapOptions::new().len(4096).map_anon() else {
@@ -60,20 +89,22 @@ pub(crate) fn watch_forks() {
     if unsafe { libc::madvise(at.cast(), 4096, libc::MADV_WIPEONFORK) } != 0 {
         return;
     }
-    let word = at.cast::<AtomicU32>();
-    // SAFETY: the page is mapped, writable, aligned and zeroed, which is a valid AtomicU32.
-    unsafe { &*word }.store(EPOCH.load(Relaxed), Relaxed);
+    let mapped = at.cast::<Here>();
+    // SAFETY: the page is mapped, writable, aligned and zeroed, which are valid atomics.
+    let here = unsafe { &*mapped };
+    here.epoch.store(EPOCH.load(Relaxed), Relaxed);
+    // Nobody begins an era before this is done: there is no relay yet whose filter could change.
+    here.era.store(ERA.load(Relaxed), Relaxed);
     // Two threads may race here: the loser's page is a page wasted.
-    let _ = FORK_WORD.compare_exchange(no_word, word, Release, Relaxed);
+    let _ = HERE.compare_exchange(anywhere, mapped, Release, Relaxed);
 }
 
 /// Says in a forked child that it knows what it is. Returns the new epoch.
 pub(crate) fn new_epoch() -> u32 {
     let epoch = EPOCH.fetch_add(1, Relaxed) + 1;
-    let word = FORK_WORD.load(Relaxed);
-    if !std::ptr::eq(word, &raw const NO_WORD) {
-        // SAFETY: as in `epoch`.
-        unsafe { &*word }.store(epoch, Relaxed);
+    if !std::ptr::eq(here(), &raw const ANYWHERE) {
+        here().epoch.store(epoch, Relaxed);
+        new_era();
     }
     epoch
 }

@@ -122,8 +122,7 @@ impl Writer {
             thread::after_fork();
         }
         if self.channel.epoch != os::epoch() {
-            let mut config = self.channel.config.clone();
-            config.keeper = false;
+            let config = self.channel.config.of_child();
             let channel = Channel::create(config).map_err(|_| WriteError::NoChannel)?;
             self.stream = Stream::new(0);
             self.channel = Arc::new(channel);

@@ -76,6 +76,13 @@ pub struct Status {
     pub sync_wanted: u64,
     /// The last of those requests that is fulfilled; all ones where none can be.
     pub synced: u64,
+    /// Until when the file itself was made durable, for want of a collector, UTC nanoseconds; 0 when it
+    /// never was.
+    pub kept_ns: u64,
+    /// Whether something is handed back whose archive is not synced yet.
+    pub unsynced: bool,
+    /// Everything committed until then is durable in archives, UTC nanoseconds.
+    pub durable_ns: u64,
     /// The counters, by [`Counter`].
     pub counters: [u64; Counter::COUNT],
     /// Length of the file in bytes.
@@ -117,6 +124,14 @@ fn word_at(bytes: &[u8], offset: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[offset..offset + 8]);
     u64::from_le_bytes(word)
+}
+
+impl Status {
+    /// Until when everything that was recorded is durable, UTC nanoseconds; 0 for nothing.
+    #[must_use]
+    pub fn durable_until_ns(&self) -> u64 {
+        self.durable_ns.max(self.kept_ns)
+    }
 }
 
 impl ChannelReader {
@@ -183,6 +198,14 @@ impl ChannelReader {
         &self.identity
     }
 
+    /// Whether the machine was started anew since the channel was written, as far as this one can tell:
+    /// then what it holds may not be all that it held.
+    #[must_use]
+    pub fn is_of_older_boot(&self) -> bool {
+        let (then, now) = (self.identity.boot, super::shared::boot_id());
+        then != now && then != [0; 16] && now != [0; 16]
+    }
+
     /// Whether this reader may write the collector's words.
     #[must_use]
     pub const fn is_writable(&self) -> bool {
@@ -223,6 +246,9 @@ impl ChannelReader {
             closed: word_at(&page, header::CLOSED) == 1,
             sync_wanted: word_at(&page, header::SYNC_WANTED),
             synced: word_at(&page, header::SYNCED),
+            kept_ns: word_at(&page, header::KEPT_NS),
+            unsynced: word_at(&page, header::UNSYNCED) != 0,
+            durable_ns: word_at(&page, header::DURABLE_NS),
             counters,
             length: stat.st_size.max(0) as u64,
             allocated: stat.st_blocks.max(0) as u64 * 512,
@@ -414,6 +440,23 @@ impl ChannelReader {
     /// When the header page cannot be written.
     pub fn acknowledge_sync(&self, wanted: u64) -> Result<(), Errno> {
         self.put(header::SYNCED as u64, &wanted.to_le_bytes())
+    }
+
+    /// Says whether something is handed back whose archive is not synced: then the channel's file alone
+    /// is not all there is, and syncing it makes nothing durable.
+    ///
+    /// # Errors
+    /// When the header page cannot be written.
+    pub fn set_unsynced(&self, unsynced: bool) -> Result<(), Errno> {
+        self.put(header::UNSYNCED as u64, &u64::from(unsynced).to_le_bytes())
+    }
+
+    /// Says that everything that was committed until then is durable in archives.
+    ///
+    /// # Errors
+    /// When the header page cannot be written.
+    pub fn set_durable(&self, until_ns: u64) -> Result<(), Errno> {
+        self.put(header::DURABLE_NS as u64, &until_ns.to_le_bytes())
     }
 
     /// Asks the program to keep `bytes` allocated, and to let at least as many wait.

@@ -3,6 +3,7 @@
 use super::birth;
 use super::config::Config;
 use super::describe::Descriptions;
+use super::durable::{Durability, is_in_memory};
 use super::error::CreateError;
 use super::identity::{Identity, TickSource};
 use super::layout::{Counter, HEADER_BYTES, SUB_HEADER_BYTES, header, sub, sub_buffer_offset};
@@ -24,7 +25,7 @@ pub struct Channel {
     pub(crate) identity: Identity,
     pub(crate) config: Config,
     pub(crate) map: ManuallyDrop<Mapping>,
-    pub(super) file: birth::GrowFile,
+    pub(crate) file: birth::GrowFile,
     pub(crate) slots: Slots<ZeroedArray<Slot>>,
     pub(crate) descriptions: Descriptions,
     next_writer: AtomicU64,
@@ -38,6 +39,7 @@ pub struct Channel {
     pub(super) keep: AtomicU32,
     pub(crate) keeper_word: Arc<AtomicU32>,
     pub(super) told_waiting: AtomicBool,
+    pub(super) durability: Durability,
 }
 
 /// Free disk that growth never eats, in bytes: the larger of this and a hundredth of what was free.
@@ -47,7 +49,9 @@ fn text_of(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
-fn boot_id() -> [u8; 16] {
+/// The kernel's id of this run of the machine; zero where it has none.
+#[must_use]
+pub fn boot_id() -> [u8; 16] {
     let text = text_of("/proc/sys/kernel/random/boot_id").replace('-', "");
     text.parse::<ChannelId>().map_or([0; 16], |id| id.0)
 }
@@ -90,7 +94,10 @@ impl Channel {
         let ticks = tick::choose();
         let opened = tick::anchor(ticks);
         let dir = birth::open_dir(&config.dir, config.mode)?;
-        let free = birth::free_bytes(&dir);
+        let mut free = birth::free_bytes(&dir);
+        if is_in_memory(&dir) {
+            free = free.min(super::memory::limit().unwrap_or(u64::MAX));
+        }
         let size = u64::from(config.sub_buffer);
         let initial = config.initial.div_ceil(size).max(2);
         let identity = Identity {
@@ -125,6 +132,7 @@ impl Channel {
             keep: AtomicU32::new(initial as u32),
             keeper_word: Arc::default(),
             told_waiting: AtomicBool::new(false),
+            durability: Durability::of(&config.dir),
             identity,
             config,
         };
@@ -218,11 +226,16 @@ impl Channel {
     #[cold]
     pub(crate) fn wake_collector(&self) {
         if self.map.u32(header::ASLEEP).swap(0, Relaxed) != 0 {
-            let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
-            let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
-            // When this fails the collector looks by itself within a second.
-            let _ = self.file.with(|fd| rustix::fs::futimens(fd, &times));
+            self.nudge_collector();
         }
+    }
+
+    /// Wakes the collector also from the short sleeps that it takes while there is traffic.
+    pub(super) fn nudge_collector(&self) {
+        let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+        let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
+        // When this fails the collector looks by itself within a second.
+        let _ = self.file.with(|fd| rustix::fs::futimens(fd, &times));
     }
 
     /// Wakes the keeper if it sleeps.

@@ -317,13 +317,18 @@ impl<T: AsRef<[Slot]>> Slots<T> {
         self.retired(owned.index);
     }
 
-    /// How many sub-buffers are allocated.
-    pub(crate) fn allocated(&self) -> u32 {
+    /// The sub-buffers that are allocated.
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = u32> {
         let there = |i: &u32| {
             let now = self.slot(*i).word.load(Relaxed);
             !is(now, Status::Absent) && !is(now, Status::Growing)
         };
-        (0..self.high()).filter(there).count() as u32
+        (0..self.high()).filter(there)
+    }
+
+    /// How many sub-buffers are allocated.
+    pub(crate) fn allocated(&self) -> u32 {
+        self.indexes().count() as u32
     }
 
     /// How many are free, counting up to `most`.

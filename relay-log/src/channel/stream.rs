@@ -10,7 +10,7 @@ use super::layout::{Counter, SUB_HEADER_BYTES, header, sub, word};
 use super::lease::{Opened, Patience};
 use super::shared::Channel;
 use super::sync::Ordering::{Relaxed, Release};
-use super::tick;
+use super::{thread, tick};
 use relay_fmt::record::{self, Fragment, HEADER_LEN, Header, Kind, Lease, padded};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -20,15 +20,16 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 #[derive(Debug)]
 pub struct Payload<'a> {
     at: *mut u8,
-    end: *mut u8,
+    /// Bytes that are left. The checks against it cost nothing where the compiler sees what was
+    /// reserved and what is put.
+    left: usize,
     of: std::marker::PhantomData<&'a mut [u8]>,
 }
 
 impl<'a> Payload<'a> {
     /// A payload in ordinary memory.
     pub(crate) fn over(bytes: &'a mut [u8]) -> Self {
-        let range = bytes.as_mut_ptr_range();
-        Self { at: range.start, end: range.end, of: std::marker::PhantomData }
+        Self { at: bytes.as_mut_ptr(), left: bytes.len(), of: std::marker::PhantomData }
     }
 
     /// Appends bytes.
@@ -37,32 +38,53 @@ impl<'a> Payload<'a> {
     /// When they do not fit what was reserved.
     #[inline(always)]
     pub fn put(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() <= self.left(), "more bytes than were reserved");
-        // SAFETY: `at..end` is reserved for this record alone and mapped; the length is checked.
-        unsafe { copy(bytes.as_ptr(), self.at, bytes.len()) };
-        self.at = self.at.wrapping_add(bytes.len());
+        let at = self.take(bytes.len());
+        // SAFETY: what was taken is this record's alone and mapped, and that long.
+        unsafe { copy_to(bytes.as_ptr(), at, bytes.len()) };
+    }
+
+    /// The next `len` bytes, to be filled.
+    #[inline(always)]
+    fn take(&mut self, len: usize) -> *mut u8 {
+        assert!(len <= self.left, "more bytes than were reserved");
+        let at = self.at;
+        self.left -= len;
+        self.at = at.wrapping_add(len);
+        at
     }
 
     /// Appends bytes whose number is known, from registers: put together in memory first, they
     /// would be loaded again wider than they were stored, which the processor does slowly.
     #[inline(always)]
     fn put_array<const N: usize>(&mut self, bytes: [u8; N]) {
-        assert!(N <= self.left(), "more bytes than were reserved");
-        // SAFETY: `at..end` is reserved for this record alone and mapped; the length is checked.
-        unsafe { self.at.cast::<[u8; N]>().write(bytes) };
-        self.at = self.at.wrapping_add(N);
+        let at = self.take(N);
+        // SAFETY: what was taken is this record's alone and mapped, and that long.
+        unsafe { at.cast::<[u8; N]>().write(bytes) };
     }
 
     /// Appends one byte, and bytes whose number is known.
     #[cfg(feature = "macros")]
     #[inline(always)]
     pub(crate) fn put_tagged<const N: usize>(&mut self, tag: u8, bytes: [u8; N]) {
-        assert!(N < self.left(), "more bytes than were reserved");
-        // SAFETY: `at..end` is reserved for this record alone and mapped; the length is checked.
-        unsafe { self.at.write(tag) };
+        let at = self.take(1 + N);
+        // SAFETY: what was taken is this record's alone and mapped, and that long.
+        unsafe { at.write(tag) };
         // SAFETY: as above.
-        unsafe { self.at.wrapping_add(1).cast::<[u8; N]>().write(bytes) };
-        self.at = self.at.wrapping_add(1 + N);
+        unsafe { at.wrapping_add(1).cast::<[u8; N]>().write(bytes) };
+    }
+
+    /// Appends one byte, a `u32` length, and that many bytes.
+    #[cfg(feature = "macros")]
+    #[inline(always)]
+    pub(crate) fn put_long(&mut self, tag: u8, bytes: &[u8]) {
+        let at = self.take(5 + bytes.len());
+        let len = (bytes.len() as u32).to_le_bytes();
+        // SAFETY: what was taken is this record's alone and mapped, and that long.
+        unsafe { at.write(tag) };
+        // SAFETY: as above.
+        unsafe { at.wrapping_add(1).cast::<[u8; 4]>().write(len) };
+        // SAFETY: as above.
+        unsafe { copy_to(bytes.as_ptr(), at.wrapping_add(5), bytes.len()) };
     }
 
     /// Appends one byte.
@@ -96,8 +118,20 @@ impl<'a> Payload<'a> {
     #[inline(always)]
     #[must_use]
     pub fn left(&self) -> usize {
-        self.end.addr() - self.at.addr()
+        self.left
     }
+}
+
+/// Copies bytes between slices of one length, as [`copy_to`].
+///
+/// # Panics
+/// When they are not of one length.
+#[cfg(feature = "log")]
+#[inline(always)]
+pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
+    assert_eq!(from.len(), to.len(), "slices of different lengths");
+    // SAFETY: both are that long, and a slice that may be written overlaps no other.
+    unsafe { copy_to(from.as_ptr(), to.as_mut_ptr(), from.len()) };
 }
 
 /// Copies bytes. Short ones are two loads and two stores that may overlap: a call of `memcpy` costs
@@ -106,35 +140,30 @@ impl<'a> Payload<'a> {
 /// # Safety
 /// `from` must be readable and `to` writable for `len` bytes, and they must not overlap.
 #[inline(always)]
-unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
-    match len {
-        16..=32 => {
-            // SAFETY: the caller's; there are at least 16 bytes.
-            unsafe { ends::<[u64; 2]>(from, to, len) }
-        }
-        8..16 => {
-            // SAFETY: the caller's; there are at least 8 bytes.
-            unsafe { ends::<u64>(from, to, len) }
-        }
-        4..8 => {
-            // SAFETY: the caller's; there are at least 4 bytes.
-            unsafe { ends::<u32>(from, to, len) }
-        }
-        2..4 => {
-            // SAFETY: the caller's; there are at least 2 bytes.
-            unsafe { ends::<u16>(from, to, len) }
-        }
-        _ => {
-            // SAFETY: the caller's.
-            unsafe { to.copy_from_nonoverlapping(from, len) }
-        }
+unsafe fn copy_to(from: *const u8, to: *mut u8, len: usize) {
+    // The lengths of most strings and values come first.
+    if !(2..=32).contains(&len) {
+        // SAFETY: the caller's.
+        unsafe { to.copy_from_nonoverlapping(from, len) }
+    } else if len >= 16 {
+        // SAFETY: the caller's; there are 16 bytes to 32.
+        unsafe { ends::<u128>(from, to, len) }
+    } else if len >= 8 {
+        // SAFETY: the caller's; there are 8 bytes to 15.
+        unsafe { ends::<u64>(from, to, len) }
+    } else if len >= 4 {
+        // SAFETY: the caller's; there are 4 bytes to 7.
+        unsafe { ends::<u32>(from, to, len) }
+    } else {
+        // SAFETY: the caller's; there are 2 bytes or 3.
+        unsafe { ends::<u16>(from, to, len) }
     }
 }
 
 /// Copies the first and the last `T` of `len` bytes.
 ///
 /// # Safety
-/// As [`copy`], and `len` must be at least the size of a `T` and at most twice that.
+/// As [`copy_to`], and `len` must be at least the size of a `T` and at most twice that.
 #[inline(always)]
 unsafe fn ends<T: Copy>(from: *const u8, to: *mut u8, len: usize) {
     let last = len - size_of::<T>();
@@ -168,24 +197,30 @@ impl Pending<'_> {
 
 /// A writer: its place in a sub-buffer, and who it is.
 #[derive(Debug)]
+#[repr(C, align(64))] // what every call needs stands together
 pub(crate) struct Stream {
     /// Where the sub-buffer's records begin; null without a lease.
     data: *mut u8,
     /// Bytes committed.
     at: u32,
-    /// Bytes that hold records; 0 without a lease.
-    room: u32,
+    /// Up to where the short way may write: `room`, or 0 without a lease or where the time of day
+    /// is asked of the kernel. One comparison says all of that.
+    limit: u32,
     /// The generation where `committed` has it.
     generation: u64,
-    /// The tick of the last anchor, and how many ticks may pass until the next.
-    anchored: u64,
-    anchor_every: u64,
+    /// The tick after which the next record wants an anchor in front of it.
+    anchor_due: u64,
     /// The collector's word in the header page: nonzero while it sleeps.
     asleep: *const AtomicU32,
-    channel: *const Channel,
-    ticks: TickSource,
     /// Numbered records since the lease was opened or continued.
     records: u64,
+    /// In which era it was known to be this process's: see [`super::os::era`].
+    pub(super) era: u32,
+    /// Bytes that hold records; 0 without a lease.
+    room: u32,
+    anchor_every: u64,
+    channel: *const Channel,
+    ticks: TickSource,
     index: u32,
     /// Which process of a line of forks this stream belongs to.
     epoch: u32,
@@ -215,14 +250,16 @@ impl Stream {
         Self {
             data: std::ptr::null_mut(),
             at: 0,
-            room: 0,
+            limit: 0,
             generation: 0,
-            anchored: 0,
-            anchor_every: 0,
+            anchor_due: 0,
             asleep: std::ptr::null(),
+            records: 0,
+            era: 0,
+            room: 0,
+            anchor_every: 0,
             channel: std::ptr::null(),
             ticks: TickSource::Monotonic,
-            records: 0,
             index: 0,
             epoch: 0,
             writer: 0,
@@ -277,8 +314,8 @@ impl Stream {
         self.epoch
     }
 
-    /// Writes one record if the sub-buffer at hand has room and its anchor is young; `false` and
-    /// nothing written otherwise.
+    /// Writes one record if the sub-buffer at hand has room, its anchor is young and the processor's
+    /// counter is its clock; `false` and nothing written otherwise.
     ///
     /// `fill` gets exactly `len` bytes, must fill them, and must not run anybody else's code.
     #[inline(always)]
@@ -289,24 +326,12 @@ impl Stream {
         len: usize,
         fill: impl Fn(&mut Payload<'_>),
     ) -> bool {
-        let tick = tick::now(self.ticks);
-        self.append_at(tick, kind, callsite, len, fill)
-    }
-
-    /// As [`Stream::append`], at a tick of the caller's.
-    #[inline(always)]
-    pub(crate) fn append_at(
-        &mut self,
-        tick: u64,
-        kind: Kind,
-        callsite: u32,
-        len: usize,
-        fill: impl Fn(&mut Payload<'_>),
-    ) -> bool {
-        let room = (self.room - self.at) as usize;
-        if len > room || padded(HEADER_LEN + len) > room {
+        if len > record::MAX_LEN
+            || self.at as usize + padded(HEADER_LEN + len) > self.limit as usize
+        {
             return false;
         }
+        let tick = tick::tsc();
         if self.anchor_is_old(tick) {
             return false;
         }
@@ -322,7 +347,7 @@ impl Stream {
     /// A tick before the anchor is fine: another processor's counter, or a call that waited.
     #[inline(always)]
     const fn anchor_is_old(&self, tick: u64) -> bool {
-        tick.wrapping_sub(self.anchored).cast_signed() > self.anchor_every.cast_signed()
+        tick.wrapping_sub(self.anchor_due).cast_signed() > 0
     }
 
     /// Copies a record in and commits it. The caller has checked that there is room.
@@ -451,7 +476,7 @@ impl Stream {
     #[inline(always)]
     pub(crate) fn reserved<'a>(&self, len: usize) -> Payload<'a> {
         let at = self.data.wrapping_add(self.at as usize + HEADER_LEN);
-        Payload { at, end: at.wrapping_add(len), of: std::marker::PhantomData }
+        Payload { at, left: len, of: std::marker::PhantomData }
     }
 
     /// Commits what was filled into [`Stream::reserved`].
@@ -471,7 +496,7 @@ impl Stream {
             p.put_u64(anchor.mono_ns);
             p.put_u64(anchor.real_ns);
         });
-        self.anchored = anchor.tick;
+        self.anchor_due = anchor.tick.wrapping_add(self.anchor_every);
     }
 
     /// Takes a lease and says in it who writes.
@@ -496,6 +521,7 @@ impl Stream {
         self.data = channel.map.at(at);
         self.at = opened.committed;
         self.room = channel.room();
+        self.limit = if tick::is_counter(channel.ticks()) { self.room } else { 0 };
         self.generation = word(opened.generation, 0);
         self.anchor_every = channel.rate().ticks(tick::ANCHOR_EVERY_NS);
         self.asleep = channel.map.u32(header::ASLEEP);
@@ -508,7 +534,7 @@ impl Stream {
 
     fn say_who(&mut self) {
         let anchor = tick::anchor(self.ticks);
-        let Who { tid, name } = self.who.copied().unwrap_or_else(Who::here);
+        let Who { tid, name } = self.who.copied().unwrap_or_else(|| thread::who(anchor.mono_ns));
         let n = name.iter().position(|b| *b == 0).unwrap_or(name.len());
         let (writer, sequence, first) = (self.writer, self.sequence, self.first_number);
         let nesting = self.nesting;
@@ -520,7 +546,7 @@ impl Stream {
             p.put(&[nesting, n as u8]);
             p.put(&name[..n]);
         });
-        self.anchored = anchor.tick;
+        self.anchor_due = anchor.tick.wrapping_add(self.anchor_every);
         self.sequence += 1;
     }
 
@@ -534,7 +560,7 @@ impl Stream {
         self.first_number += records;
         self.records = 0;
         self.data = std::ptr::null_mut();
-        (self.at, self.room) = (0, 0);
+        (self.at, self.limit, self.room) = (0, 0, 0);
         Some((opened, records))
     }
 

@@ -1,6 +1,7 @@
 //! The streams of a thread, one for each logger's channel, reached without a lock and without lazy
 //! initialisation: also in a signal handler, also after the thread's destructors have run.
 
+use super::handover::Who;
 use super::lease::Patience;
 use super::os;
 use super::shared::Channel;
@@ -9,7 +10,7 @@ use super::sync::Ordering::{Acquire, Relaxed, Release};
 use super::tick;
 use super::waiting::tell;
 use relay_fmt::record::Kind;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, compiler_fence};
 
@@ -51,6 +52,8 @@ struct Thread {
     never_waits: Cell<bool>,
     /// Its number among the threads with early records; 0 for none.
     early: Cell<u32>,
+    /// What the kernel said of it: epoch, when (0: not there), what.
+    who: (Cell<u32>, Cell<u64>, Cell<Who>),
     streams: UnsafeCell<[Stream; MAX_CHANNELS]>,
     nested: [Nested; MAX_CHANNELS],
 }
@@ -64,6 +67,7 @@ thread_local! {
             watched: Cell::new(false),
             never_waits: Cell::new(false),
             early: Cell::new(0),
+            who: (Cell::new(0), Cell::new(0), Cell::new(Who { tid: 0, name: [0; 16] })),
             streams: UnsafeCell::new([const { Stream::new(0) }; MAX_CHANNELS]),
             nested: [const { Nested {
                 writer: AtomicU64::new(0),
@@ -73,6 +77,22 @@ thread_local! {
         }
     };
     static REAPER: Reaper = const { Reaper };
+    // As `THREAD`: a signal handler allocates nothing for it.
+    static BYTES: RefCell<[u8; DESK]> = const { RefCell::new([0; DESK]) };
+}
+
+/// Bytes of [`desk`].
+pub(crate) const DESK: usize = 2048;
+
+/// Memory of the calling thread to put values together in; `None` while a call further up has it.
+#[cfg(feature = "log")]
+#[inline(always)]
+pub(crate) fn desk() -> Option<std::cell::RefMut<'static, [u8; DESK]>> {
+    let bytes: *const RefCell<[u8; DESK]> = BYTES.with(std::ptr::from_ref);
+    // SAFETY: it is in the thread's static memory and has no destructor, so that it is there for as
+    // long as the thread runs; neither a `RefCell` nor its guard leaves the thread.
+    let bytes: &'static RefCell<[u8; DESK]> = unsafe { &*bytes };
+    bytes.try_borrow_mut().ok()
 }
 
 /// Gives a thread's sub-buffers back when it ends.
@@ -99,15 +119,39 @@ impl Thread {
     /// Runs `f` with the thread's streams. A signal handler meanwhile sees that they are in use.
     #[inline(always)]
     fn alone<R>(&self, f: impl FnOnce(&mut [Stream; MAX_CHANNELS]) -> R) -> R {
-        self.depth.set(self.depth.get() + 1);
+        let depth = self.depth.get();
+        self.depth.set(depth + 1);
         compiler_fence(Acquire);
         // SAFETY: only this thread reaches its streams, and only where `depth` was 0: here and, for
         // the reaper, where no call is under way. A handler in between finds it not 0.
         let result = f(unsafe { &mut *self.streams.get() });
         compiler_fence(Release);
-        self.depth.set(self.depth.get() - 1);
+        // What handlers added in between they have taken away again.
+        self.depth.set(depth);
         result
     }
+}
+
+/// So long after the kernel was asked for a thread's name it is asked again, in nanoseconds.
+const NAME_HOLDS_NS: u64 = 100_000_000;
+
+/// The calling thread, as every lease names it, at a time of CLOCK_MONOTONIC. Two system calls, when
+/// it has been asked for long ago or never: a thread can be given another name.
+pub(crate) fn who(now_ns: u64) -> Who {
+    let (epoch, asked_ns, known) = &here().who;
+    let holds = asked_ns.get() != 0 && now_ns.wrapping_sub(asked_ns.get()) < NAME_HOLDS_NS;
+    if holds && epoch.get() == os::epoch() {
+        return known.get();
+    }
+    let who = Who::here();
+    // A signal handler that comes in between finds nothing, and asks for itself.
+    asked_ns.set(0);
+    compiler_fence(Release);
+    known.set(who);
+    epoch.set(os::epoch());
+    compiler_fence(Release);
+    asked_ns.set(now_ns);
+    who
 }
 
 /// The calling thread's. The hot path does not use `LocalKey::with`: what is done in its closure is
@@ -131,6 +175,27 @@ pub(crate) enum Appended {
     NoChannel,
 }
 
+/// The short way: writes one record into this thread's stream of the channel in `slot`, if nothing
+/// stands in the way and the era is still `era`; `false` and nothing written otherwise.
+///
+/// `fill` as in [`append`].
+#[inline(always)]
+pub(crate) fn append_in(
+    era: u32,
+    slot: usize,
+    kind: Kind,
+    callsite: u32,
+    len: usize,
+    fill: impl Fn(&mut Payload<'_>),
+) -> bool {
+    let thread = here();
+    thread.depth.get() == 0
+        && thread.alone(|streams| {
+            let stream = &mut streams[slot % MAX_CHANNELS];
+            stream.era == era && os::era() == era && stream.append(kind, callsite, len, fill)
+        })
+}
+
 /// Writes one record into this thread's stream of the channel in `slot`.
 ///
 /// `fill` gets exactly `len` bytes, must fill them all, must not run anybody else's code (no
@@ -143,17 +208,10 @@ pub(crate) fn append(
     len: usize,
     fill: impl Fn(&mut Payload<'_>),
 ) -> Appended {
-    let thread = here();
-    if thread.depth.get() == 0 {
-        let done = thread.alone(|streams| match streams.get_mut(slot) {
-            Some(s) if s.epoch() == os::epoch() => s.append(kind, callsite, len, &fill),
-            _ => false,
-        });
-        if done {
-            return Appended::Yes;
-        }
+    if append_in(os::era(), slot, kind, callsite, len, &fill) {
+        return Appended::Yes;
     }
-    slow(thread, slot, kind, callsite, len, &fill)
+    slow(here(), slot, kind, callsite, len, &fill)
 }
 
 #[cold]
@@ -192,6 +250,7 @@ fn slow(
             *stream = Stream::new(0);
         }
         let done = stream.append_slow(channel, patience, &record);
+        stream.era = os::era();
         if thread.late.get() {
             stream.park(channel);
         }
@@ -271,6 +330,11 @@ pub fn never_wait() {
     THREAD.with(|thread| thread.never_waits.set(true));
 }
 
+/// Whether this thread may wait for the collector.
+pub(crate) fn may_wait() -> bool {
+    THREAD.with(|thread| !thread.never_waits.get())
+}
+
 /// This process's channel in a slot. A forked child gets its own here: its parent's is not mapped.
 /// Where the parent's is still found, another thread is just making the child's.
 pub(crate) fn own_channel(slot: usize) -> Option<&'static Channel> {
@@ -312,9 +376,7 @@ fn replace_channels() {
     });
     for (slot, parent) in parents.iter().enumerate() {
         let Some(parent) = parent else { continue };
-        let mut config = parent.config.clone();
-        config.keeper = false;
-        match Channel::create(config) {
+        match Channel::create(parent.config.of_child()) {
             Ok(channel) => install(slot, Arc::new(channel)),
             Err(error) => {
                 if let Some(at) = CHANNELS.get(slot) {

@@ -2,27 +2,29 @@
 
 use super::identity::TickSource;
 use relay_fmt::time::{Anchor, Rate};
-use rustix::time::{ClockId, clock_gettime};
 
 /// How far a record may be from the anchor before it, in nanoseconds.
 pub(crate) const ANCHOR_EVERY_NS: u64 = 100_000_000;
 
-fn nanos(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
+/// Asks the C library, which knows where valgrind has taken the vDSO away.
+fn nanos(clock: libc::clockid_t) -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is there during the call; a clock that the kernel does not know leaves it as it is.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 /// CLOCK_REALTIME, UTC nanoseconds.
 pub(crate) fn real_ns() -> u64 {
-    nanos(ClockId::Realtime)
+    nanos(libc::CLOCK_REALTIME)
 }
 
 /// CLOCK_MONOTONIC, nanoseconds.
 pub(crate) fn mono_ns() -> u64 {
-    nanos(ClockId::Monotonic)
+    nanos(libc::CLOCK_MONOTONIC)
 }
 
-/// The counter of this processor.
+/// The counter of this processor; where there is none that Relay knows, CLOCK_MONOTONIC.
 #[inline(always)]
 pub(crate) fn tsc() -> u64 {
     #[cfg(target_arch = "x86_64")]
@@ -30,6 +32,11 @@ pub(crate) fn tsc() -> u64 {
     return unsafe { core::arch::x86_64::_rdtsc() };
     #[cfg(not(target_arch = "x86_64"))]
     mono_ns()
+}
+
+/// Whether [`tsc`] gives the ticks of this source.
+pub(crate) const fn is_counter(source: TickSource) -> bool {
+    cfg!(not(target_arch = "x86_64")) || matches!(source, TickSource::Tsc)
 }
 
 /// The tick of a source.

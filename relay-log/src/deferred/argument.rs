@@ -111,9 +111,7 @@ fn cut_off(text: &str) -> &str {
 
 #[inline]
 pub(super) fn store_long(of: Type, text: &str, out: &mut Sink<'_>) {
-    let text = cut(text);
-    head(of, text.len(), out);
-    out.put(text.as_bytes());
+    out.put_long(of as u8, cut(text).as_bytes());
 }
 
 /// Types of a fixed size: the type, then these bytes.
@@ -232,8 +230,7 @@ impl Argument for u8 {
 
     #[inline]
     fn store_slice(slice: &[Self], out: &mut Sink<'_>) {
-        head(Type::Bytes, slice.len(), out);
-        out.put(slice.get(..MOST).unwrap_or(slice));
+        out.put_long(Type::Bytes as u8, slice.get(..MOST).unwrap_or(slice));
     }
 }
 

@@ -1,7 +1,8 @@
 //! From a log statement to the backend: whether it is wanted, and the way in.
 
-use super::Sink;
+use super::field::Fields;
 use crate::callsite::StaticCallsite;
+use crate::pass::Pass;
 use crate::sink;
 use relay_fmt::callsite::Level;
 
@@ -41,11 +42,11 @@ pub fn wanted(level: Level) -> bool {
     level as u8 <= STATIC_MAX_LEVEL && sink::level_enabled(level)
 }
 
-/// Whether this statement's records are wanted, its level being so.
+/// Whether this statement's records are wanted, its level being so, and where they go.
 #[inline]
 #[must_use]
-pub fn enabled(callsite: &'static StaticCallsite) -> bool {
-    cfg!(test) || sink::allowed(callsite)
+pub fn pass(callsite: &'static StaticCallsite) -> Pass {
+    if cfg!(test) { Pass::once(0) } else { sink::pass(callsite) }
 }
 
 /// The callsite of a level, where the level is known only when the statement runs.
@@ -62,14 +63,18 @@ pub const fn at(of: &'static [StaticCallsite; 5], level: Level) -> &'static Stat
     }
 }
 
-/// Reserves `size` bytes, has them filled, and commits them.
+/// Measures the fields, reserves as much, copies them and commits. `text` is what was printed of them.
 ///
-/// `fill` copies and does nothing else: no code of the program runs while space is reserved. It
-/// gives the same bytes each time that it is called.
-#[inline]
-pub fn write(callsite: &'static StaticCallsite, size: usize, fill: impl Fn(&mut Sink<'_>)) {
+/// One function for all statements with fields of the same types, called and not repeated in each:
+/// what a statement adds to a program stays small.
+#[inline(never)]
+pub fn write<F: Fields>(callsite: &'static StaticCallsite, pass: Pass, text: &str, fields: F) {
+    let size = fields.size();
     #[cfg(test)]
-    super::tests::collect(callsite, crate::sink::collected(size, &fill));
-    #[cfg(not(test))]
-    sink::write(callsite, size, fill);
+    if super::tests::collect(callsite, sink::collected(size, &|sink| fields.store(text, sink))) {
+        return;
+    }
+    if !sink::write(pass, size, |sink| fields.store(text, sink)) {
+        sink::write_slow(callsite, pass, size, &|sink| fields.store(text, sink));
+    }
 }

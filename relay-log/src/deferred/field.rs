@@ -7,16 +7,51 @@
 
 use super::Sink;
 use super::argument::{Argument, DisplayArgument, NumberArgument};
-use super::scratch::{Rendered, Scratch};
+use super::scratch::Scratch;
 use relay_fmt::value::{MAX_DEPTH, Type};
 use std::fmt::{Arguments, Debug, Display};
+use std::ops::Range;
 
 /// What is stored for a hole or a key.
 pub trait Field {
     /// How many bytes it takes.
     fn size(&self) -> usize;
+    /// Writes exactly as many. `text` is what the call has printed.
+    fn store(&self, text: &str, out: &mut Sink<'_>);
+}
+
+/// The fields of a statement: `(first, (second, (third, ())))`.
+///
+/// Copies and does nothing else: no code of the program runs while space is reserved. It gives the
+/// same bytes each time.
+pub trait Fields {
+    /// How many bytes they take.
+    fn size(&self) -> usize;
     /// Writes exactly as many.
-    fn store(&self, scratch: &Scratch, out: &mut Sink<'_>);
+    fn store(&self, text: &str, out: &mut Sink<'_>);
+}
+
+impl Fields for () {
+    #[inline(always)]
+    fn size(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn store(&self, _: &str, _: &mut Sink<'_>) {}
+}
+
+impl<A: Field, B: Fields> Fields for (A, B) {
+    #[inline(always)]
+    fn size(&self) -> usize {
+        self.0.size() + self.1.size()
+    }
+
+    #[inline(always)]
+    fn store(&self, text: &str, out: &mut Sink<'_>) {
+        self.0.store(text, out);
+        self.1.store(text, out);
+    }
 }
 
 /// The value itself.
@@ -30,7 +65,7 @@ impl<T: Argument + ?Sized> Field for Raw<'_, T> {
     }
 
     #[inline]
-    fn store(&self, _: &Scratch, out: &mut Sink<'_>) {
+    fn store(&self, _: &str, out: &mut Sink<'_>) {
         self.0.store(out);
     }
 }
@@ -44,37 +79,20 @@ impl<'a> Raw<'a, usize> {
     }
 }
 
-impl Rendered {
-    fn len(self, scratch: &Scratch) -> usize {
-        super::argument::cut(scratch.text(self)).len()
-    }
-}
-
-/// What it printed. The size is known to whoever printed it.
+/// Where what it printed stands in the call's text.
 #[derive(Debug)]
-pub struct Text {
-    printed: Rendered,
-    len: usize,
-}
-
-impl Text {
-    /// Prints now.
-    pub(super) fn print(scratch: &mut Scratch, printed: Arguments<'_>) -> Self {
-        let printed = scratch.render(printed);
-        let len = printed.len(scratch);
-        Self { printed, len }
-    }
-}
+pub struct Text(Range<usize>);
 
 impl Field for Text {
     #[inline]
     fn size(&self) -> usize {
-        super::argument::LONG + self.len
+        super::argument::LONG + self.0.len()
     }
 
     #[inline]
-    fn store(&self, scratch: &Scratch, out: &mut Sink<'_>) {
-        super::argument::store_long(Type::Text, scratch.text(self.printed), out);
+    fn store(&self, text: &str, out: &mut Sink<'_>) {
+        let printed = text.get(self.0.clone()).unwrap_or_default();
+        super::argument::store_long(Type::Text, printed, out);
     }
 }
 
@@ -82,7 +100,7 @@ impl Scratch {
     /// Prints an argument that is never kept raw.
     #[inline]
     pub fn print(&mut self, printed: Arguments<'_>) -> Text {
-        Text::print(self, printed)
+        Text(self.render(printed))
     }
 }
 
@@ -116,10 +134,10 @@ impl<T: Argument + ?Sized> Field for Either<'_, T> {
     }
 
     #[inline]
-    fn store(&self, scratch: &Scratch, out: &mut Sink<'_>) {
+    fn store(&self, text: &str, out: &mut Sink<'_>) {
         match self {
-            Self::Raw(raw) => raw.store(scratch, out),
-            Self::Text(text) => text.store(scratch, out),
+            Self::Raw(raw) => raw.store(text, out),
+            Self::Text(printed) => printed.store(text, out),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt::{self, Write};
+use std::ops::Range;
 
 thread_local! {
     /// The text of the last call, for the next one. Whoever logs while it prints finds it empty,
@@ -18,13 +19,6 @@ pub struct Scratch {
     text: String,
 }
 
-/// Where a printed argument stands in its [`Scratch`].
-#[derive(Debug, Clone, Copy)]
-pub struct Rendered {
-    from: usize,
-    to: usize,
-}
-
 impl Scratch {
     /// An empty one; it costs nothing until something is printed.
     #[inline]
@@ -33,27 +27,27 @@ impl Scratch {
         Self { text: String::new() }
     }
 
-    /// Prints.
+    /// Prints, and answers where in [`Scratch::text`]: at most as much as a record can say.
     ///
     /// What a `Display` printed before it returned an error is kept; its panic goes to the caller
     /// of the log macro, as that of `format!` would, and nothing is logged.
     #[inline(never)]
-    pub fn render(&mut self, printed: fmt::Arguments<'_>) -> Rendered {
+    pub fn render(&mut self, printed: fmt::Arguments<'_>) -> Range<usize> {
         if self.text.capacity() == 0 {
             // In a late destructor of a thread there is no spare one.
             self.text = SPARE.try_with(Cell::take).unwrap_or_default();
         }
         let from = self.text.len();
         let _ = self.text.write_fmt(printed);
-        let to = self.text.len();
-        Rendered { from, to }
+        let printed = self.text.get(from..).unwrap_or_default();
+        from..from + super::argument::cut(printed).len()
     }
 
     /// What was printed.
+    #[inline]
     #[must_use]
-    pub fn text(&self, rendered: Rendered) -> &str {
-        let text = self.text.get(rendered.from..rendered.to);
-        text.unwrap_or_default()
+    pub fn text(&self) -> &str {
+        &self.text
     }
 }
 

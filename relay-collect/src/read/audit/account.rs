@@ -85,6 +85,8 @@ pub(super) struct Account {
     pub(super) live: bool,
     pub(super) waiting: u64,
     pub(super) waiting_bytes: u64,
+    /// Bytes that were salvaged after the machine was started anew.
+    pub(super) unproven_bytes: u64,
     /// Records that were discarded as configured.
     pub(super) discarded: u64,
     /// Whether it overwrites what was not archived, as configured.
@@ -100,7 +102,8 @@ impl Account {
         self.overwrites = identity.on_full == OnFull::Overwrite;
         let counters = reader.status().map(|status| status.counters).unwrap_or_default();
         for counter in [Counter::DiscardedFull, Counter::DiscardedDisk] {
-            self.discarded += counters.get(counter as usize).copied().unwrap_or(0);
+            let count = counters.get(counter as usize).copied().unwrap_or(0);
+            self.discarded = self.discarded.saturating_add(count);
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) fn audit(books: Books) -> Audit {
         }
     }
     let unsure = if doubts.is_empty() { Verdict::Whole } else { Verdict::CannotTell };
-    let sum = |of: fn(&ChannelAudit) -> u64| channels.iter().map(of).sum();
+    let sum = |of: fn(&ChannelAudit) -> u64| sum(channels.iter().map(of));
     let processes: HashSet<(&str, u32)> =
         channels.iter().map(|c| (c.program.as_str(), c.pid)).collect();
     Audit {
@@ -39,6 +39,11 @@ pub(super) fn audit(books: Books) -> Audit {
         doubts,
         channels,
     }
+}
+
+/// Adds up what archives and channels claim, which may be anything: too much must not become nothing.
+fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }
 
 /// Whether the accounts do not reach beyond what was set aside: then they do not tell what was in it.
@@ -64,10 +69,10 @@ fn channel(id: ChannelId, mut account: Account, harmed: &HashSet<String>) -> Cha
             (s.channel.clone(), s.program.clone(), s.pid)
         });
     let mut missing = gaps(&account, &name, pid);
-    let by_number: u64 = missing.iter().map(|m| m.records).sum();
+    let by_number = sum(missing.iter().map(|m| m.records));
     let discarded = account.last_word.as_ref().map_or(account.discarded, |last| last.discarded);
     tail(&mut account);
-    let by_place: u64 = account.lacks.iter().map(|(records, _)| records).sum();
+    let by_place = sum(account.lacks.iter().map(|(records, _)| *records));
     if by_place > 0 && by_place > by_number {
         // Numbers do not tell of records whose writer wrote no more.
         missing.extend(
@@ -113,7 +118,8 @@ fn channel(id: ChannelId, mut account: Account, harmed: &HashSet<String>) -> Cha
         archived: account.archived,
         waiting: account.waiting,
         waiting_bytes: account.waiting_bytes,
-        discarded: discarded + overwritten,
+        unproven_bytes: account.unproven_bytes,
+        discarded: discarded.saturating_add(overwritten),
         doubled: account.doubled,
         lost,
         writers: account.writers.len() as u64,
@@ -173,7 +179,7 @@ fn tail(account: &mut Account) {
             *at = (*count).max(*at);
         }
         if last.per_sub_buffer.is_empty() {
-            let have: u64 = account.subs.values().map(|sub| sub.total).sum();
+            let have = sum(account.subs.values().map(|sub| sub.total));
             let lacks = last.claimed.saturating_sub(last.discarded).saturating_sub(have);
             if lacks > 0 {
                 account.lacks.push((lacks, format!("{lacks} records at the end of the channel")));

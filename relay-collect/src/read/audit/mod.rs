@@ -61,6 +61,8 @@ pub struct ChannelAudit {
     pub waiting: u64,
     /// Bytes that they take there.
     pub waiting_bytes: u64,
+    /// Bytes that were salvaged after the machine was started anew: they were not durable.
+    pub unproven_bytes: u64,
     /// Records that it discarded or overwrote, as it was told to.
     pub discarded: u64,
     /// Records that are in archives more than once.

@@ -223,6 +223,11 @@ impl Books {
             Entry::Quarantine(aside) => {
                 self.quarantined.insert(aside.what.clone(), aside.why.clone());
             }
+            Entry::Unproven(unproven) => {
+                let account = self.account(unproven.id);
+                account.unproven_bytes = account.unproven_bytes.max(unproven.bytes);
+                account.doubts.push(crate::unproven::text(unproven));
+            }
             Entry::Final(last) => self.account(last.id).last_word = Some(last.clone()),
             Entry::Positions(positions) => {
                 let place = format!("the beginning of {file}");

@@ -4,9 +4,9 @@
 //! that any zstd tool can check them. Few frames, because what columns share between them is found
 //! only within a frame; not one, because a search needs only some of them.
 
-use crate::bytes::{Error, Result};
-use zstd::zstd_safe;
-use zstd_safe::{CParameter, DParameter};
+use crate::block::{self, zstd_frame};
+use crate::bytes::{Cursor, Error, Result};
+use zstd::zstd_safe::{self, CParameter};
 
 /// The largest content of a frame, in bytes.
 pub(super) const MAX_FRAME: usize = 256 << 20;
@@ -113,25 +113,14 @@ impl<'a> Packed<'a> {
     /// Decompresses a frame.
     ///
     /// # Errors
-    /// When it is damaged, does not say its size, or is larger than [`MAX_FRAME`].
+    /// When it is damaged, has no checksum, does not say its size, or says more than [`MAX_FRAME`] or
+    /// than its bytes can hold.
     pub(super) fn unpack(&self, which: Frame) -> Result<Vec<u8>> {
         let frame = self.frames.get(which as usize).copied().unwrap_or_default();
-        let size = match zstd_safe::get_frame_content_size(frame) {
-            Ok(Some(size)) => usize::try_from(size).ok().filter(|n| *n <= MAX_FRAME),
-            _ => None,
-        };
-        let size = size.ok_or(Error::new("a frame is too large or says no size"))?;
-        let mut context = zstd_safe::DCtx::try_create().ok_or(Error::new("no memory for zstd"))?;
-        context
-            .set_parameter(DParameter::WindowLogMax(28))
-            .map_err(|_| Error::new("zstd refused its settings"))?;
-        let mut out = Vec::with_capacity(size);
-        let got = context
-            .decompress(&mut out, frame)
-            .map_err(|_| Error::new("a frame of a block is damaged"))?;
-        if got != size {
-            return Err(Error::new("a frame is shorter than it says"));
-        }
-        Ok(out)
+        let most = MAX_FRAME as u64;
+        zstd_frame::take(&mut Cursor::new(frame), most).map_err(|error| match error {
+            block::Error::TooLarge { .. } => Error::new("a frame of a block is too large"),
+            _ => Error::new("a frame of a block is damaged"),
+        })
     }
 }

@@ -14,9 +14,11 @@
 //! are columns of whole strings. `search` says which blocks cannot contain a text. The byte tables
 //! are in `docs/format/columns.md`.
 
+mod census;
 mod choose;
 mod classes;
 mod decode;
+mod digits;
 mod encode;
 mod estimate;
 mod floats;
@@ -40,6 +42,7 @@ mod template;
 mod tests;
 mod words;
 
+pub use census::{Census, Group, census, template_of};
 pub use decode::decode;
 pub use encode::{Encoder, Precision, Summary, encode};
 pub use search::contains;

@@ -6,10 +6,11 @@
 //! where that leaves a chance, with the values that the columns hold.
 
 use super::decode::{self, Column};
+use super::digits::{self, Digits};
 use super::frames::{Frame, Packed};
 use super::program::Op;
 use super::strings::{self, Text};
-use super::template::Slot;
+use super::template::{BINARY, Slot};
 use crate::block::RowBuffer;
 use crate::bytes::{Cursor, Error, Result};
 use memchr::memmem;
@@ -28,7 +29,6 @@ const MAX_STEPS: usize = 4 << 20;
 /// # Errors
 /// When the body is damaged.
 pub fn contains(body: &[u8], needle: &[u8]) -> Result<bool> {
-    let needle = needle.get(..MAX_NEEDLE).unwrap_or(needle);
     let packed = Packed::split(body)?;
     let meta = packed.unpack(Frame::Meta)?;
     let mut input = Cursor::new(&meta);
@@ -56,9 +56,6 @@ pub fn contains(body: &[u8], needle: &[u8]) -> Result<bool> {
     let mut search = Search::new(needle, Some(&texts), Some(&columns));
     Ok(patterns.iter().any(|pattern| search.may_match(pattern)))
 }
-
-/// Stands for a column where all texts are meant.
-const ANYWHERE: u32 = u32::MAX;
 
 /// A part of a text.
 #[derive(Debug, Clone, Copy)]
@@ -144,9 +141,37 @@ struct Part {
     ends: bool,
 }
 
+/// Places in a needle, its end included.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    bits: [u64; MAX_NEEDLE / 64 + 1],
+}
+
+impl Places {
+    fn insert(&mut self, at: usize) {
+        if let Some(bits) = self.bits.get_mut(at / 64) {
+            *bits |= 1 << (at % 64);
+        }
+    }
+
+    fn has(&self, at: usize) -> bool {
+        self.bits.get(at / 64).is_some_and(|bits| bits >> (at % 64) & 1 == 1)
+    }
+
+    fn iter(self) -> impl Iterator<Item = usize> {
+        (0..).zip(self.bits).filter(|(_, bits)| *bits != 0).flat_map(|(word, bits)| {
+            (0..64).filter(move |at| bits >> at & 1 == 1).map(move |at| word * 64 + at)
+        })
+    }
+}
+
 pub(super) struct Search<'a> {
     needle: &'a [u8],
+    finder: memmem::Finder<'a>,
     texts: Option<&'a [u8]>,
+    /// For each place of the needle, how far what follows it stands somewhere in the texts; filled
+    /// when it is asked for.
+    in_texts: Vec<Option<usize>>,
     columns: Option<&'a [Column]>,
     known: HashMap<(u32, Part), bool>,
     steps: usize,
@@ -160,104 +185,139 @@ impl<'a> Search<'a> {
         texts: Option<&'a [u8]>,
         columns: Option<&'a [Column]>,
     ) -> Self {
-        Self { needle, texts, columns, known: HashMap::new(), steps: 0, second: 0 }
+        let needle = needle.get(..MAX_NEEDLE).unwrap_or(needle);
+        let in_texts = vec![None; needle.len()];
+        let finder = memmem::Finder::new(needle);
+        Self {
+            needle,
+            finder,
+            texts,
+            in_texts,
+            columns,
+            known: HashMap::new(),
+            steps: 0,
+            second: 0,
+        }
     }
 
     /// Whether some text of this pattern may contain the needle.
     pub(super) fn may_match(&mut self, pattern: &Pattern<'_>) -> bool {
-        let len = self.needle.len();
         // Which needle positions the text up to here may have come to.
-        let mut reached = vec![false; len + 1];
-        for piece in &pattern.pieces {
-            self.steps += len + 1;
+        let mut reached = Places::default();
+        let after = pattern.pieces.iter().skip(1).map(Some).chain([None]);
+        for (piece, after) in pattern.pieces.iter().zip(after) {
+            self.steps += 1;
             if self.steps > MAX_STEPS {
                 return true;
             }
-            let mut next = vec![false; len + 1];
-            let done = match piece {
-                Piece::Constant(constant) => self.constant(constant, &reached, &mut next),
-                Piece::Value(slot, column) => self.value(*slot, *column, &reached, &mut next),
+            let next = match piece {
+                Piece::Constant(constant) => self.constant(constant, reached),
+                Piece::Value(slot, column) => self.value((*slot, *column), after, reached),
                 Piece::Pair(slot, column, second) => {
                     self.second = *second;
-                    self.value(*slot, *column, &reached, &mut next)
+                    self.value((*slot, *column), after, reached)
                 }
-                Piece::Any(chars) => self.any(*chars, &reached, &mut next),
+                Piece::Any(chars) => self.any(*chars, reached),
             };
-            if done {
-                return true;
-            }
+            let Some(next) = next else { return true };
             reached = next;
         }
-        len == 0
+        self.needle.is_empty()
     }
 
-    fn constant(&mut self, constant: &[u8], reached: &[bool], next: &mut [bool]) -> bool {
-        if memmem::find(constant, self.needle).is_some() {
-            return true;
+    /// Where the needle may have come to after a constant; `None`: to its end.
+    fn constant(&mut self, constant: &[u8], reached: Places) -> Option<Places> {
+        let mut next = Places::default();
+        if constant.len() >= self.needle.len() && self.finder.find(constant).is_some() {
+            return None;
         }
-        let mark = |at: usize, next: &mut [bool]| {
-            next.get_mut(at).into_iter().for_each(|n| *n = true);
-        };
         // The needle begins within the constant and goes on after it.
-        for take in 1..=constant.len().min(self.needle.len().saturating_sub(1)) {
-            let tail = constant.get(constant.len() - take..).unwrap_or_default();
-            if self.needle.starts_with(tail) {
-                mark(take, next);
+        let most = constant.len().min(self.needle.len().saturating_sub(1));
+        let last = constant.last().copied().unwrap_or_default();
+        for take in memchr::memchr_iter(last, self.needle.get(..most).unwrap_or_default()) {
+            let head = self.needle.get(..=take).unwrap_or_default();
+            if constant.ends_with(head) {
+                next.insert(take + 1);
             }
         }
-        for (at, _) in reached.iter().enumerate().filter(|(_, r)| **r) {
+        for at in reached.iter() {
             let rest = self.needle.get(at..).unwrap_or_default();
             if constant.starts_with(rest) {
-                return true;
+                return None;
             }
             if rest.starts_with(constant) {
-                mark(at + constant.len(), next);
+                next.insert(at + constant.len());
             }
         }
-        false
+        Some(next)
     }
 
     /// A value that may begin and end anywhere in the needle as far as its characters allow.
-    fn any(&self, chars: Chars, reached: &[bool], next: &mut [bool]) -> bool {
+    fn any(&mut self, chars: Chars, reached: Places) -> Option<Places> {
+        let mut next = Places::default();
+        self.steps += self.needle.len();
         let mut inside = true;
-        let ends = self.needle.iter().map(|byte| chars.has(*byte)).chain([false]);
-        for (at, (has, next)) in ends.zip(next).enumerate() {
-            inside |= reached.get(at) == Some(&true);
-            *next |= inside && at > 0 || reached.get(at) == Some(&true);
-            if at == self.needle.len() {
-                return inside;
+        for at in 0..=self.needle.len() {
+            inside |= reached.has(at);
+            if inside && at > 0 || reached.has(at) {
+                next.insert(at);
             }
-            inside &= has;
+            inside &= self.needle.get(at).is_none_or(|byte| chars.has(*byte));
         }
-        false
+        (!inside).then_some(next)
     }
 
-    fn value(&mut self, slot: Slot, column: u32, reached: &[bool], next: &mut [bool]) -> bool {
+    fn value(
+        &mut self,
+        (slot, column): (Slot, u32),
+        after: Option<&Piece<'_>>,
+        reached: Places,
+    ) -> Option<Places> {
+        let mut next = Places::default();
         let len = self.needle.len();
-        let starts = reached.iter().enumerate().filter(|(_, r)| **r);
-        let starts = starts.map(|(at, _)| (at, true)).chain([(0, false)]);
+        let starts = reached.iter().map(|at| (at, true)).chain([(0, false)]);
         for (from, begins) in starts {
-            for to in from..=len {
+            // Only strings are shown as nothing.
+            if begins && slot == Slot::Str {
+                next.insert(from);
+            }
+            for to in from + 1..=len {
                 self.steps += 1;
                 if self.steps > MAX_STEPS {
-                    return true;
+                    return None;
                 }
-                let part = self.needle.get(from..to).unwrap_or_default();
-                if !part.last().is_none_or(|b| may_show(slot, *b)) {
+                let last = self.needle.get(to - 1);
+                if !last.is_none_or(|b| may_show(slot, *b)) {
                     break;
                 }
                 let ends = to < len;
                 let part = Part { from, to, begins, ends };
-                if !self.shows(slot, column, part) {
+                if slot == Slot::Str && !self.texts.is_none_or(|texts| self.is_in(texts, part)) {
+                    break;
+                }
+                if ends && !self.may_go_on(to, after) || !self.shows(slot, column, part) {
                     continue;
                 }
                 if !ends {
-                    return true;
+                    return None;
                 }
-                next.get_mut(to).into_iter().for_each(|n| *n = true);
+                next.insert(to);
             }
         }
-        false
+        Some(next)
+    }
+
+    /// Whether the needle may go on with what follows a value: asked before the value is looked at,
+    /// because most values are followed by constant text that says no.
+    fn may_go_on(&self, at: usize, after: Option<&Piece<'_>>) -> bool {
+        let rest = self.needle.get(at..).unwrap_or_default();
+        match after {
+            None => false,
+            Some(Piece::Constant(constant)) => {
+                rest.starts_with(constant) || constant.starts_with(rest)
+            }
+            Some(_) => true,
+        }
     }
 
     /// Whether a value of the column shows this part of the needle.
@@ -266,19 +326,13 @@ impl<'a> Search<'a> {
         if slot == Slot::Decimal && part.begins && part.ends && !wanted.contains(&b'.') {
             return false;
         }
-        if wanted.is_empty() {
-            return true;
+        if digits::longest_run(wanted) > most_digits(slot) {
+            return false;
         }
         if matches!(slot, Slot::Decimal | Slot::Uuid) {
             return self.shows_pair(slot, column, part);
         }
-        let Some(texts) = self.texts else { return true };
-        if slot == Slot::Str && !self.is_in(texts, part) {
-            return false;
-        }
-        let Some(columns) = self.columns else {
-            return true;
-        };
+        let (Some(texts), Some(columns)) = (self.texts, self.columns) else { return true };
         if let Some(known) = self.known.get(&(column, part)) {
             return *known;
         }
@@ -308,31 +362,39 @@ impl Search<'_> {
         let answer = match slot {
             Slot::Uuid => uuid(wanted)
                 .is_none_or(|(high, low)| first.contains(&high) && second.contains(&low)),
-            _ => second.contains(&super::template::BINARY) || any_has_digits(first, wanted),
+            _ => {
+                digits::any_has(first, wanted)
+                    || second.contains(&BINARY) && digits::any_binary_has(first, wanted)
+            }
         };
         self.known.insert((column, part), answer);
         answer
     }
 
     /// Whether a part of the needle stands anywhere in the text frame.
-    fn is_in(&mut self, texts: &[u8], mut part: Part) -> bool {
-        (part.begins, part.ends) = (false, false);
-        let wanted = self.needle.get(part.from..part.to).unwrap_or_default();
-        let found = || memmem::find(texts, wanted).is_some();
-        *self.known.entry((ANYWHERE, part)).or_insert_with(found)
+    fn is_in(&mut self, texts: &[u8], part: Part) -> bool {
+        let rest = self.needle.get(part.from..).unwrap_or_default();
+        let find = || {
+            let there =
+                |len: &usize| memmem::find(texts, rest.get(..*len).unwrap_or(rest)).is_some();
+            part.from + (1..=rest.len()).take_while(there).last().unwrap_or(0)
+        };
+        let known = self.in_texts.get_mut(part.from);
+        known.is_none_or(|known| *known.get_or_insert_with(find) >= part.to)
     }
 }
 
 fn any_shows(slot: Slot, values: &[u64], texts: &[u8], wanted: &[u8], part: Part) -> bool {
-    let finder = memmem::Finder::new(wanted);
     let mut room = Vec::new();
     let mut before = None;
-    let least = match slot {
-        Slot::Integer | Slot::Padded(_) => least(wanted),
-        _ => 0,
+    let digits = match slot {
+        Slot::Integer | Slot::Padded(_) => Digits::new(wanted),
+        _ => None,
     };
-    values.iter().filter(|value| (**value as i64).unsigned_abs() >= least).any(|value| {
-        if before.replace(*value) == Some(*value) {
+    values.iter().any(|value| {
+        let number = (*value as i64).unsigned_abs();
+        let other = digits.is_some_and(|digits| !digits.may_be_in(number));
+        if other || before.replace(*value) == Some(*value) {
             return false;
         }
         let shown = if slot == Slot::Str {
@@ -348,34 +410,9 @@ fn any_shows(slot: Slot, values: &[u64], texts: &[u8], wanted: &[u8], part: Part
             (true, true) => shown == wanted,
             (true, false) => shown.starts_with(wanted),
             (false, true) => shown.ends_with(wanted),
-            (false, false) => finder.find(shown).is_some(),
+            (false, false) => memmem::find(shown, wanted).is_some(),
         }
     })
-}
-
-/// No number below this shows these digits, also not with zeros in front.
-fn least(wanted: &[u8]) -> u64 {
-    let digits = wanted.iter().filter(|byte| byte.is_ascii_digit());
-    let count = digits.skip_while(|digit| **digit == b'0').count();
-    let above = count.checked_sub(1).and_then(|n| u32::try_from(n).ok());
-    above.map_or(0, |n| 10u64.checked_pow(n).unwrap_or(0))
-}
-
-/// Whether a decimal with one of these mantissas may show this. Point and sign are not looked at, nor
-/// zeros in front, which may fill up.
-fn any_has_digits(mantissas: &[u64], wanted: &[u8]) -> bool {
-    let digits = wanted.iter().copied().filter(u8::is_ascii_digit);
-    let digits: Vec<u8> = digits.skip_while(|digit| *digit == b'0').collect();
-    let finder = memmem::Finder::new(&digits);
-    let mut room = Vec::new();
-    let least = least(&digits);
-    let large = |mantissa: &&u64| (**mantissa as i64).unsigned_abs() >= least;
-    digits.is_empty()
-        || mantissas.iter().filter(large).any(|mantissa| {
-            room.clear();
-            let shown = Slot::Integer.write(*mantissa, 0, &[], &mut room);
-            shown.is_err() || finder.find(&room).is_some()
-        })
 }
 
 /// The two numbers of a whole UUID.
@@ -389,6 +426,15 @@ fn uuid(text: &[u8]) -> Option<(u64, u64)> {
 fn number(text: &[u8]) -> Option<u64> {
     let n: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     Some(n as u64)
+}
+
+/// How many decimal digits values of this kind show in a row at most.
+const fn most_digits(slot: Slot) -> usize {
+    match slot {
+        Slot::Stamp(stamp) => stamp.most_digits(),
+        Slot::Ipv4 => 3,
+        _ => usize::MAX,
+    }
 }
 
 /// Whether values of this kind ever show this byte.

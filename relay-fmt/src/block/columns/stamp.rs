@@ -165,6 +165,12 @@ impl Stamp {
         known.then_some(Self { format, digits })
     }
 
+    /// How many digits a time written in this way shows in a row at most: those of the year or of
+    /// the fraction.
+    pub(super) const fn most_digits(self) -> usize {
+        if self.digits > 4 { self.digits as usize } else { 4 }
+    }
+
     /// Whether a time written in this way ever shows this byte.
     pub(super) fn may_show(self, byte: u8) -> bool {
         let named = matches!(self.format & 7, 2 | 3 | 5);

@@ -1,0 +1,96 @@
+//! Looking for digits among numbers, without writing the numbers out.
+
+use super::template::{BINARY, Slot};
+use memchr::memmem;
+
+/// Digits that are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Digits {
+    /// The number that they are.
+    number: u64,
+    /// Ten to the power of how many they are.
+    period: u64,
+}
+
+impl Digits {
+    /// Up to 19 decimal digits and nothing else.
+    pub(super) fn new(text: &[u8]) -> Option<Self> {
+        let step = |n: u64, b: &u8| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0'));
+        let number = text.get(..text.len().min(20))?.iter().take(19).try_fold(0, step)?;
+        let period = 10u64.checked_pow(u32::try_from(text.len()).ok()?)?;
+        Some(Self { number, period })
+    }
+
+    /// Whether the decimal digits of a number, with any zeros in front, show them.
+    #[inline]
+    pub(super) const fn may_be_in(self, number: u64) -> bool {
+        let mut rest = number;
+        loop {
+            if rest < self.number {
+                return false;
+            }
+            if rest % self.period == self.number {
+                return true;
+            }
+            rest /= 10;
+        }
+    }
+}
+
+/// How many decimal digits follow each other in a text at most.
+pub(super) fn longest_run(text: &[u8]) -> usize {
+    text.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0)
+}
+
+/// Whether a decimal with one of these mantissas may show this. Point and sign are not looked at, nor
+/// zeros in front, which may fill up.
+pub(super) fn any_has(mantissas: &[u64], wanted: &[u8]) -> bool {
+    let digits = wanted.iter().copied().filter(u8::is_ascii_digit);
+    let digits: Vec<u8> = digits.skip_while(|digit| *digit == b'0').collect();
+    // No mantissa has more than 19.
+    digits.len() <= 19
+        && Digits::new(&digits).is_some_and(|digits| {
+            mantissas.iter().any(|n| digits.may_be_in((*n as i64).unsigned_abs()))
+        })
+}
+
+/// Whether one of these mantissas, written with the scale [`BINARY`], shows this.
+pub(super) fn any_binary_has(mantissas: &[u64], wanted: &[u8]) -> bool {
+    let mut distinct = mantissas.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let (finder, mut room) = (memmem::Finder::new(wanted), Vec::new());
+    distinct.into_iter().any(|mantissa| {
+        room.clear();
+        let shown = Slot::Decimal.write(mantissa, BINARY, &[], &mut room);
+        shown.is_err() || finder.find(&room).is_some()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn digits_that_are_shown_are_found(
+            n: u64, shift in 0u32..64, width in 0usize..24, from in 0usize..24, len in 1usize..20,
+        ) {
+            let number = n >> shift;
+            let shown = format!("{number:0width$}");
+            let wanted = shown.as_bytes().iter().skip(from).take(len).copied().collect::<Vec<_>>();
+            prop_assume!(!wanted.is_empty());
+            prop_assert!(Digits::new(&wanted).is_some_and(|digits| digits.may_be_in(number)));
+        }
+    }
+
+    #[test]
+    fn other_digits_are_not_found() {
+        let has = |wanted: &[u8], number| Digits::new(wanted).unwrap().may_be_in(number);
+        assert!(has(b"36890", 1_368_904) && has(b"0012", 12) && has(b"000", 5_000));
+        assert!(!has(b"36890", 36_891) && !has(b"12", 21) && !has(b"36890", 3_689));
+        assert!(Digits::new(b"12.5").is_none() && Digits::new(&[b'1'; 20]).is_none());
+        assert_eq!([longest_run(b"a12b345"), longest_run(b"x")], [3, 0]);
+    }
+}

@@ -1,0 +1,286 @@
+//! What digits a block's text can contain.
+//!
+//! All threes of digits occur in nearly every block, so that they say nothing about a needle of
+//! digits. What says something are longer pieces, *grams* of six bytes, in three sets: those of
+//! digits alone in fractions, those of other digits, and those of hexadecimal digits that are not all
+//! decimal. A set that times or hashes have filled is left out, which is why there are three.
+//! And for the runs of digits of each length there is the *range* of the numbers that they are: times
+//! to the nanosecond fill any set, but lie in a narrow range.
+
+use super::bitmap::{self, Bitmap};
+use crate::bytes::{Cursor, Result, put_varint};
+
+/// The bytes of a gram.
+const GRAM: usize = 6;
+/// Shorter runs have no range.
+const LEAST: usize = 4;
+/// Longer runs have none either; they are counted as one length more.
+const MOST: usize = 19;
+const LENGTHS: usize = MOST + 2 - LEAST;
+/// The bits of a hash.
+const HASH_BITS: u32 = 18;
+/// log₂ of the bits of a set while it is built.
+const BUILD_BITS: u32 = 16;
+
+/// Which digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Runs of decimal digits that are no fractions.
+    Whole,
+    /// What stands behind a digit and a point.
+    Fraction,
+    /// Hexadecimal.
+    Hex,
+}
+
+/// A run of decimal digits.
+#[derive(Debug, Clone, Copy)]
+struct Run<'a> {
+    digits: &'a [u8],
+    /// For a fraction, the digits before the point.
+    before: &'a [u8],
+}
+
+/// The smallest and largest number of runs of one length.
+type Range = Option<(u64, u64)>;
+
+/// Gathers what [`may_contain`] needs.
+#[derive(Debug, Clone)]
+pub(super) struct Builder {
+    sets: [Bitmap; 3],
+    ranges: [[Range; LENGTHS]; 2],
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let sets = std::array::from_fn(|_| Bitmap::new(BUILD_BITS));
+        Self { sets, ranges: [[None; LENGTHS]; 2] }
+    }
+}
+
+impl Builder {
+    pub(super) fn add(&mut self, text: &[u8]) {
+        // Behind a byte that is no digit: a run that is long enough covers the probe.
+        let mut at = 0;
+        while let Some(probe) = text.get(at + LEAST - 1) {
+            if !probe.is_ascii_hexdigit() {
+                at += LEAST;
+                continue;
+            }
+            let (head, rest) = text.split_at(at + LEAST - 1);
+            let within = head.get(at..).unwrap_or_default();
+            let before = within.iter().rev().take_while(|b| b.is_ascii_hexdigit()).count();
+            let end = head.len() + rest.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+            if end - (head.len() - before) >= LEAST {
+                self.add_run(text, head.len() - before, end);
+            }
+            at = end + 1;
+        }
+    }
+
+    /// Adds a run of hexadecimal digits.
+    fn add_run(&mut self, text: &[u8], start: usize, end: usize) {
+        let run = text.get(start..end).unwrap_or_default();
+        let mut at = 0;
+        while let Some((from, to)) = next_run(run, at, u8::is_ascii_digit) {
+            at = to;
+            if to - from >= LEAST {
+                self.add_number(Run::at(text, start + from, start + to));
+            }
+            if to - from == run.len() {
+                return;
+            }
+        }
+        self.add_grams(run, Class::Hex);
+    }
+
+    fn add_number(&mut self, run: Run<'_>) {
+        let class = run.class();
+        self.add_grams(run.digits, class);
+        let number = run.number();
+        let ranges = self.ranges.get_mut(class as usize);
+        let range = ranges.and_then(|r| r.get_mut(run.digits.len().min(MOST + 1) - LEAST));
+        if let Some(range) = range {
+            let (least, most) = range.get_or_insert((number, number));
+            (*least, *most) = ((*least).min(number), (*most).max(number));
+        }
+    }
+
+    fn add_grams(&mut self, run: &[u8], class: Class) {
+        if let Some(set) = self.sets.get_mut(class as usize) {
+            grams(run, class).for_each(|hash| set.insert(hash));
+        }
+    }
+
+    /// The sets, in the order in which they are stored, to be emptied.
+    pub(super) fn sets(&mut self) -> impl Iterator<Item = &mut Bitmap> {
+        self.sets.iter_mut()
+    }
+
+    /// The ranges, as they are stored. Begins anew with them.
+    pub(super) fn take_ranges(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for ranges in std::mem::replace(&mut self.ranges, [[None; LENGTHS]; 2]) {
+            let known = || (LEAST as u64..).zip(ranges).filter_map(|(n, r)| Some((n, r?)));
+            put_varint(&mut out, known().count() as u64);
+            for (length, (least, most)) in known() {
+                put_varint(&mut out, length);
+                put_varint(&mut out, least);
+                put_varint(&mut out, most - least);
+            }
+        }
+        out
+    }
+}
+
+impl<'a> Run<'a> {
+    /// The digits from `start` to `end`, with what stands before them.
+    fn at(text: &'a [u8], start: usize, end: usize) -> Self {
+        let head = text.get(..start).unwrap_or_default();
+        let whole = head.strip_suffix(b".").unwrap_or_default();
+        let digits = whole.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        Self {
+            digits: text.get(start..end).unwrap_or_default(),
+            before: whole.get(whole.len() - digits..).unwrap_or_default(),
+        }
+    }
+
+    const fn class(self) -> Class {
+        if self.before.is_empty() { Class::Whole } else { Class::Fraction }
+    }
+
+    /// The number that the digits are, those before the point counted; the largest there is for
+    /// numbers that are too large.
+    fn number(self) -> u64 {
+        number(self.before.iter().chain(self.digits)).unwrap_or(u64::MAX)
+    }
+}
+
+fn number<'a>(mut digits: impl Iterator<Item = &'a u8>) -> Option<u64> {
+    digits.try_fold(0u64, |n, b| n.checked_mul(10)?.checked_add(u64::from(b.wrapping_sub(b'0'))))
+}
+
+/// The next run of bytes of a kind.
+#[inline]
+fn next_run(text: &[u8], from: usize, of: impl Fn(&u8) -> bool) -> Option<(usize, usize)> {
+    let rest = text.get(from..)?;
+    let start = rest.iter().position(&of)?;
+    let len = rest.get(start..)?.iter().position(|byte| !of(byte));
+    Some((from + start, len.map_or(text.len(), |len| from + start + len)))
+}
+
+/// The hashes of a run's grams; of hexadecimal ones those that are not all decimal. They are part of
+/// the format.
+fn grams(run: &[u8], class: Class) -> impl Iterator<Item = usize> + '_ {
+    let wanted =
+        move |gram: &&[u8; GRAM]| class != Class::Hex || !gram.iter().all(u8::is_ascii_digit);
+    let hash = |[a, b, c, d, e, f]: &[u8; GRAM]| {
+        let number = u64::from_le_bytes([*a, *b, *c, *d, *e, *f, 0, 0]);
+        (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - HASH_BITS)) as usize
+    };
+    run.windows(GRAM).filter_map(<[u8]>::first_chunk).filter(wanted).map(hash)
+}
+
+/// Whether text that was gathered can contain the needle.
+pub(super) fn may_contain(mut input: Cursor<'_>, needle: &[u8]) -> Result<bool> {
+    let sets = [input.prefixed()?, input.prefixed()?, input.prefixed()?];
+    let mut input = Cursor::new(input.prefixed()?);
+    let ranges = [Ranges::get(&mut input)?, Ranges::get(&mut input)?];
+    let has = |run: &[u8], class: Class| {
+        let set = sets.get(class as usize).copied().unwrap_or_default();
+        grams(run, class).all(|hash| bitmap::may_have(set, hash))
+    };
+    let mut at = 0;
+    while let Some((start, end)) = next_run(needle, at, u8::is_ascii_hexdigit) {
+        at = end;
+        if !has(needle.get(start..end).unwrap_or_default(), Class::Hex) {
+            return Ok(false);
+        }
+    }
+    at = 0;
+    while let Some((start, end)) = next_run(needle, at, u8::is_ascii_digit) {
+        at = end;
+        let part = Part::at(needle, start, end);
+        let shown = |class: Class| {
+            let ranges = ranges.get(class as usize);
+            part.may_be(class)
+                && has(part.run.digits, class)
+                && ranges.is_none_or(|ranges| ranges.may_show(&part))
+        };
+        if end - start >= LEAST && !shown(Class::Whole) && !shown(Class::Fraction) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A run of digits in a needle, which may be a part of one in the text.
+struct Part<'a> {
+    run: Run<'a>,
+    /// What stands before the digits.
+    head: &'a [u8],
+    /// Whether they begin, or end, where a run in the text does.
+    begins: bool,
+    ends: bool,
+}
+
+impl<'a> Part<'a> {
+    fn at(needle: &'a [u8], start: usize, end: usize) -> Self {
+        let head = needle.get(..start).unwrap_or_default();
+        let run = Run::at(needle, start, end);
+        Self { run, head, begins: start > 0, ends: end < needle.len() }
+    }
+
+    /// Whether a run of this class may show them.
+    fn may_be(&self, class: Class) -> bool {
+        // What stands before the needle may be digits, or digits and a point.
+        match self.head {
+            [] | [b'.'] => true,
+            _ => self.run.class() == class,
+        }
+    }
+}
+
+/// The ranges of one class, for each length.
+struct Ranges(Vec<(u64, u64, u64)>);
+
+impl Ranges {
+    fn get(input: &mut Cursor<'_>) -> Result<Self> {
+        let count = input.varint_len()?;
+        let mut list = Vec::new();
+        for _ in 0..count {
+            let (length, least, more) = (input.varint()?, input.varint()?, input.varint()?);
+            list.push((length, least, least.saturating_add(more)));
+        }
+        Ok(Self(list))
+    }
+
+    fn may_show(&self, part: &Part<'_>) -> bool {
+        self.0.iter().any(|range| range_may_show(*range, part))
+    }
+}
+
+/// Whether some number of the range, written with so many digits, shows the part.
+fn range_may_show((length, least, most): (u64, u64, u64), part: &Part<'_>) -> bool {
+    let digits = part.run.digits;
+    let Some(wanted) = number(digits.iter()).filter(|_| digits.len() <= MOST) else {
+        return length > MOST as u64;
+    };
+    if length > MOST as u64 || most == u64::MAX {
+        return length >= digits.len() as u64;
+    }
+    let Some(after) = length.checked_sub(digits.len() as u64) else { return false };
+    let period = 10u64.pow(digits.len() as u32);
+    let shown = |behind: u64| {
+        let unit = 10u64.pow(behind as u32);
+        let (low, high) = (least / unit, most / unit);
+        let first = low - low % period;
+        // A step further than the largest number there is is no number.
+        let next = || first.checked_add(period).and_then(|n| n.checked_add(wanted));
+        let of_low = first.checked_add(wanted).filter(|n| *n >= low);
+        of_low.or_else(next).is_some_and(|n| n <= high)
+    };
+    let from = if part.begins { after } else { 0 };
+    let to = if part.ends { 0 } else { after };
+    (from..=to).any(shown)
+}
