@@ -1,4 +1,0 @@
-//! `cargo fuzz run callsites`; see `relay_fuzz`.
-#![cfg_attr(fuzzing, no_main)]
-
-relay_fuzz::wrap!(callsites);

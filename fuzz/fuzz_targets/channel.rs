@@ -1,4 +1,0 @@
-//! `cargo fuzz run channel`; see `relay_fuzz`.
-#![cfg_attr(fuzzing, no_main)]
-
-relay_fuzz::wrap!(channel);

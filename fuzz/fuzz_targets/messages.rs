@@ -1,4 +1,0 @@
-//! `cargo fuzz run messages`; see `relay_fuzz`.
-#![cfg_attr(fuzzing, no_main)]
-
-relay_fuzz::wrap!(messages);

@@ -1,4 +1,0 @@
-//! `cargo fuzz run search`; see `relay_fuzz`.
-#![cfg_attr(fuzzing, no_main)]
-
-relay_fuzz::wrap!(search);
