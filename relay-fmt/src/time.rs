@@ -3,8 +3,16 @@
 //! A record carries the raw tick of its processor's counter (or of CLOCK_MONOTONIC, where the kernel
 //! does not trust the counter). Every lease begins with an [`Anchor`], and a writer puts another one
 //! in front of the first record that is more than 100 ms of ticks later: so between a record and the
-//! anchor before it there is never more than 100 ms, and the error of a record's time is what the
-//! [`Rate`] is wrong by over that: 50 ns at the largest slew of the kernel (500 ppm).
+//! anchor before it there is never more than 100 ms.
+//!
+//! A record's time is wrong by what its anchor is (tick and clocks are read within some 60 ns, unless
+//! the thread is stopped in between three times in a row), and by what the [`Rate`] is wrong over the
+//! distance to it. The rate of two anchors is right to 100 ns in their distance, 1 ppm over 100 ms. A
+//! channel's first anchors stand 1, 2, 4, … ms apart, never further from the record than the channel
+//! is old: so that, from its first 2 ms on, it is 100 ns there too; before that the rate of the
+//! header holds, which is right to some 200 ppm, over 2 ms at most. While the kernel slews its clock
+//! (500 ppm at most) the time of day runs off by up to 50 µs in 100 ms without an anchor; when it
+//! is set, records up to the next anchor have the time that it had before.
 
 use crate::bytes::{Cursor, Result};
 
@@ -90,7 +98,7 @@ pub struct RateEstimate {
 
 impl RateEstimate {
     /// Anchors closer than this say less than the fallback, in nanoseconds.
-    const MIN_DISTANCE: u64 = 50_000_000;
+    const MIN_DISTANCE: u64 = 1_500_000;
 
     /// Begins with what the channel's header says.
     #[must_use]
@@ -141,7 +149,61 @@ mod tests {
         assert_eq!(estimate.rate().per_tick_q32, 1 << 31);
     }
 
+    /// A machine: a counter, and a time of day that somebody sets.
+    struct Machine {
+        khz: u64,
+        steps: &'static [(u64, i64)],
+    }
+
+    impl Machine {
+        fn tick(&self, mono_ns: u64) -> u64 {
+            77 + (u128::from(mono_ns) * u128::from(self.khz) / 1_000_000) as u64
+        }
+
+        fn real(&self, mono_ns: u64) -> i64 {
+            let set = self.steps.iter().filter(|(at, _)| *at <= mono_ns).map(|(_, by)| by);
+            1_790_000_000_000_000_000 + mono_ns as i64 + set.sum::<i64>()
+        }
+
+        /// `off` is how long after the tick the clocks were read.
+        fn anchor(&self, mono_ns: u64, off: u64) -> Anchor {
+            let read = mono_ns + off;
+            Anchor { tick: self.tick(mono_ns), mono_ns: read, real_ns: self.real(read) as u64 }
+        }
+    }
+
+    /// Hours forth and back, in the middle of what lies between two anchors.
+    const STEPS: &[(u64, i64)] =
+        &[(40_000_000, 3_600_000_000_000), (777_000_000, -7_200_000_000_000), (778_000_000, 5)];
+
     proptest! {
+        #[test]
+        fn times_are_right_between_anchors_whatever_the_clock_is_set_to(
+            khz in 800_000u64..5_000_000, offs in proptest::collection::vec(0u64..60, 16),
+        ) {
+            let machine = Machine { khz, steps: STEPS };
+            // The header's idea of the rate is 200 ppm off.
+            let exact = (1_000_000u128 << 32) / u128::from(khz);
+            let header = Rate { per_tick_q32: (exact + exact / 5_000) as u64 };
+            let mut rate = RateEstimate::new(header);
+            rate.see(machine.anchor(0, 30));
+            let mut last = machine.anchor(1_000, 0);
+            let (mut due, mut anchors) = (1_000_000, 0);
+            for at in (1_000..1_000_000_000).step_by(99_991) {
+                if at > due {
+                    last = machine.anchor(at, offs[anchors % 16]);
+                    rate.see(last);
+                    due = at + at.min(100_000_000);
+                    anchors += 1;
+                }
+                let told = last.real_of(machine.tick(at), rate.rate());
+                // The time of day as it was going at the anchor.
+                let is = machine.real(last.mono_ns) + at as i64 - last.mono_ns as i64;
+                prop_assert!((told - is).abs() <= 1_000, "{told} for {is}, at {at}");
+            }
+            prop_assert!((14..25).contains(&anchors), "{anchors} anchors");
+        }
+
         #[test]
         fn times_come_back_within_a_nanosecond(
             khz in 1_000_000u64..5_000_000, ticks in 0u64..1 << 48, real in 0u64..1 << 61,

@@ -96,6 +96,7 @@ fn sub_buffer(size: ByteSize) -> u32 {
 /// | [`sync_on`](Self::sync_on) | nothing waits | `RELAY_SYNC_ON` (`error` … `trace`, `off`) |
 /// | [`sync_every`](Self::sync_every) | the collector's second | `RELAY_SYNC_EVERY` (`200ms`, `5s`, `off`) |
 /// | [`panic_hook`](Self::panic_hook) | true | |
+/// | clock | the processor's counter where the kernel trusts it | `RELAY_CLOCK=monotonic`: never |
 ///
 /// A variable that is empty counts as not set; one that cannot be read is an error.
 #[derive(Debug, Clone)]
@@ -305,6 +306,14 @@ impl Builder {
         }
         if let Some(size) = value_of("RELAY_BUFFER_MAX", size)? {
             config.max = Some(size.as_u64());
+        }
+        match variable("RELAY_CLOCK")?.as_deref() {
+            None => {}
+            Some("monotonic") => config.counter = false,
+            Some(other) => {
+                let why = format!("{other:?} is no clock: the only one to name is monotonic");
+                return Err(InitError::Environment { name: "RELAY_CLOCK", why });
+            }
         }
         config.dir = self.live_dir.unwrap_or_else(|| dir.join("live"));
         if config.name.is_empty() {

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 /// | `mode` | `0o600` |
 /// | `keeper` | true |
 /// | `sync_every` | never: the collector syncs every second, without being asked |
+/// | `counter` | true |
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The live directory: files of channels stand directly in it.
@@ -37,6 +38,9 @@ pub struct Config {
     /// How often the keeper has everything made durable: by the collector, or without one by syncing
     /// the channel's file. Needs the keeper.
     pub sync_every: Option<std::time::Duration>,
+    /// Whether the processor's counter may tell the time where the kernel trusts it; CLOCK_MONOTONIC
+    /// otherwise.
+    pub counter: bool,
 }
 
 impl Config {
@@ -53,6 +57,7 @@ impl Config {
             mode: 0o600,
             keeper: true,
             sync_every: None,
+            counter: true,
         }
     }
 

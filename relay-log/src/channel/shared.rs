@@ -91,7 +91,7 @@ impl Channel {
             // to it, or the channel's first writer would take it for the parent's.
             super::thread::after_fork();
         }
-        let ticks = tick::choose();
+        let ticks = if config.counter { tick::choose() } else { TickSource::Monotonic };
         let opened = tick::anchor(ticks);
         let dir = birth::open_dir(&config.dir, config.mode)?;
         let mut free = birth::free_bytes(&dir);
