@@ -10,12 +10,14 @@
 set -u
 cd "$(dirname "$0")/.."
 rounds=1000
+export RELAY_FUZZ_MS=10000
 export RELAY_CALLS=2500
 export LOOM_MAX_PREEMPTIONS=3
 case "${1:-}" in
 --smoke)
     rounds=60
     RELAY_CALLS=150
+    RELAY_FUZZ_MS=800
     LOOM_MAX_PREEMPTIONS=2
     ;;
 "") ;;
@@ -46,6 +48,7 @@ for attack in syscalls disk mounts power durable war; do
     RELAY_ROUNDS=$((rounds * 3)) run cargo test -q --package relay-tests --test "collector_$attack" -- \
         --nocapture
 done
+run cargo test -q --package relay-fuzz --test smoke --test bombs -- --nocapture
 run ci/loom.sh
 models=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c ok)
 bad=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c FAILED)
