@@ -45,7 +45,7 @@ run() {
 cargo build --package relay-tests --tests --bins || exit 1
 run cargo run -q --package relay-tests --bin step
 RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_producer -- --nocapture
-for attack in limits family forked_threads hostile nested power_cut; do
+for attack in limits family forked_threads lives hostile nested power_cut; do
     run cargo test -q --package relay-tests --test "$attack" -- --nocapture
 done
 for attack in syscalls disk mounts power durable war; do

@@ -8,7 +8,7 @@
 use anyhow::{Context, Result};
 use relay_collect::query::Filter;
 use relay_collect::read::{ArchiveFd, ArchiveName, Snapshot, Store};
-use relay_collect::{Collector, Control, Options};
+use relay_collect::{Collector, Control, Options, repack};
 use relay_fmt::archive::{open, read_body};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -26,6 +26,8 @@ struct Sizes {
     order: usize,
     /// Everything together: what is left is headers, positions and the index.
     all: usize,
+    /// Everything together, packed again.
+    repacked: usize,
 }
 
 /// The messages of everything in a directory, a line each, in the order of the archives.
@@ -64,9 +66,9 @@ fn archive(path: &Path, threads: u32, micros: bool) -> Result<Sizes> {
     let text = text_of(dir.path())?;
     let mut sizes = Sizes { text: text.len(), ..Sizes::default() };
     sizes.plain = zstd::encode_all(&text[..], 3)?.len();
+    sizes.all = bytes_of(&archives)?;
     for name in ArchiveName::list(&archives)? {
         let bytes = ArchiveFd::open(&archives.join(&name.file))?;
-        sizes.all += usize::try_from(std::fs::metadata(archives.join(&name.file))?.len())?;
         for block in &open(&bytes)?.directory().blocks {
             let body = read_body(&bytes, block)?;
             // Four frames: tables, texts, numbers, order.
@@ -79,15 +81,29 @@ fn archive(path: &Path, threads: u32, micros: bool) -> Result<Sizes> {
             }
         }
     }
+    let level = Options::new(dir.path()).repack_level;
+    repack(dir.path(), level, &mut |_, _| {})?;
+    anyhow::ensure!(text_of(dir.path())? == text, "packing again has changed the text");
+    sizes.repacked = bytes_of(&archives)?;
     Ok(sizes)
 }
 
+/// What all archives in a directory take.
+fn bytes_of(archives: &Path) -> Result<usize> {
+    let mut bytes = 0;
+    for name in ArchiveName::list(archives)? {
+        bytes += usize::try_from(std::fs::metadata(archives.join(&name.file))?.len())?;
+    }
+    Ok(bytes)
+}
+
 /// The figures of one file with so many writers: a row of the table.
-fn row(path: &Path, threads: u32) -> Result<[f64; 2]> {
+fn row(path: &Path, threads: u32) -> Result<[f64; 3]> {
     let (nanos, micros) = (archive(path, threads, false)?, archive(path, threads, true)?);
     let ratio = |n: usize| nanos.plain as f64 / n as f64;
+    let again = nanos.repacked as f64 / nanos.all as f64;
     println!(
-        "| {} | {threads} | {} | {} | {} | {} | {} | {} | {:.2} | {:.2} |",
+        "| {} | {threads} | {} | {} | {} | {} | {} | {} | {} | {} | {:.2} | {:.2} | {:.3} |",
         path.file_name().unwrap_or_default().to_string_lossy().trim_end_matches(".zst"),
         nanos.text,
         nanos.plain,
@@ -95,18 +111,21 @@ fn row(path: &Path, threads: u32) -> Result<[f64; 2]> {
         nanos.order,
         nanos.all,
         micros.all,
+        nanos.repacked,
+        micros.repacked,
         ratio(nanos.messages),
-        ratio(nanos.all)
+        ratio(nanos.all),
+        again
     );
-    Ok([ratio(nanos.messages), ratio(nanos.all)])
+    Ok([ratio(nanos.messages), ratio(nanos.all), again])
 }
 
 fn main() -> Result<()> {
     println!(
-        "| file | writers | text | zstd -3 | messages | times, writers | everything | everything, µs | zstd -3 : messages | zstd -3 : everything |"
+        "| file | writers | text | zstd -3 | messages | times, writers | everything | everything, µs | repacked | repacked, µs | zstd -3 : messages | zstd -3 : everything | repacked : everything |"
     );
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
-    let mut rows: Vec<(u32, [f64; 2])> = Vec::new();
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    let mut rows: Vec<(u32, [f64; 3])> = Vec::new();
     for path in std::env::args().skip(1) {
         for threads in [1, 4] {
             rows.push((threads, row(Path::new(&path), threads)?));
@@ -119,9 +138,10 @@ fn main() -> Result<()> {
             (logs.iter().sum::<f64>() / logs.len() as f64).exp()
         };
         println!(
-            "\nGeometric means with {threads} writers: messages {:.2} × smaller than zstd -3, everything {:.2} × smaller.",
+            "\nGeometric means with {threads} writers: messages {:.2} × smaller than zstd -3, everything {:.2} × smaller; packed again, {:.3} of that.",
             mean(0),
-            mean(1)
+            mean(1),
+            mean(2)
         );
     }
     Ok(())

@@ -18,7 +18,7 @@ use super::work::Work;
 use crate::query::Filter;
 use crate::render::Event;
 use crate::unproven;
-use relay_fmt::archive::BlockEntry;
+use relay_fmt::archive::{BlockEntry, Summary};
 use relay_fmt::block::RowBuffer;
 use relay_fmt::record::Kind;
 use relay_fmt::rows::ChannelId;
@@ -86,11 +86,30 @@ impl Snapshot {
         Self::take_with_tails(store).map(|(snapshot, _)| snapshot)
     }
 
+    /// Takes a snapshot of what `filter` may mean: archives are not opened that the catalogue shows to
+    /// hold nothing of it. Only what this filter means, or less, is to be asked of it.
+    ///
+    /// # Errors
+    /// As [`Snapshot::take`].
+    pub fn take_for(store: &Store, filter: &Filter) -> io::Result<Self> {
+        Self::take_where(store, Some(filter)).map(|(snapshot, _)| snapshot)
+    }
+
     /// Takes a snapshot, and hands over the channels for who wants to go on reading them.
     pub(crate) fn take_with_tails(store: &Store) -> io::Result<(Self, Vec<Tail>)> {
-        let mut notes = Vec::new();
+        Self::take_where(store, None)
+    }
+
+    fn take_where(store: &Store, filter: Option<&Filter>) -> io::Result<(Self, Vec<Tail>)> {
+        let (mut notes, mut plan) = (Vec::new(), Plan::default());
         let grabbed = grab_all(store, &mut notes)?;
-        let Archives { archives, unreadable } = store.archives(Depth::Quick)?;
+        // What archives hold of a channel that lives must not be shown a second time.
+        let live: HashSet<ChannelId> = grabbed.iter().map(|g| g.tail.source.id).collect();
+        let wanted = &mut |summary: &Summary| {
+            summary.sources.iter().any(|source| live.contains(&source.id))
+                || filter.is_none_or(|filter| plan.admits_archive(summary, filter))
+        };
+        let Archives { archives, unreadable, .. } = store.archives_with(Depth::Quick, wanted)?;
         let covered = Covered::of(&archives);
         let problems = damages(&archives, &unreadable);
         let mut snapshot = Self {
@@ -100,7 +119,7 @@ impl Snapshot {
             alive: HashSet::new(),
             problems,
             notes,
-            plan: Plan::default(),
+            plan,
         };
         let tails = grabbed.into_iter().map(|g| snapshot.add(&covered, g));
         let tails = tails.collect();

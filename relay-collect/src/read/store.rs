@@ -1,8 +1,9 @@
 //! A directory of archives and live channels, opened while others move things in it.
 
 use super::files::{ArchiveFd, ArchiveName, stem};
+use crate::catalogue;
 use relay_fmt::archive::{
-    self, BlockEntry, Damage, DamageKind, Directory, Entry, Opened, ReadAt, ScanOptions,
+    self, BlockEntry, Damage, DamageKind, Directory, Entry, Opened, ReadAt, ScanOptions, Summary,
     read_control,
 };
 use relay_log::channel::{ChannelReader, OpenError};
@@ -49,8 +50,10 @@ impl Archive {
 pub struct Archives {
     /// Those that were opened, by channel and number.
     pub archives: Vec<Archive>,
-    /// The others, and why not.
+    /// Those that could not be, and why not.
     pub unreadable: Vec<(ArchiveName, String)>,
+    /// Those that were left out, see [`Store::archives_with`].
+    pub skipped: usize,
 }
 
 /// All live channels, and what could not be opened.
@@ -157,8 +160,34 @@ impl Store {
     /// # Errors
     /// When the directory cannot be read.
     pub fn archives(&self, depth: Depth) -> io::Result<Archives> {
+        self.archives_with(depth, &mut |_| true)
+    }
+
+    /// Opens all archives but those that `wanted` does not want by what the catalogue says of them.
+    /// Those that it says nothing of, or that matter to others, are always opened.
+    ///
+    /// # Errors
+    /// As [`Store::archives`].
+    pub fn archives_with(
+        &self,
+        depth: Depth,
+        wanted: &mut dyn FnMut(&Summary) -> bool,
+    ) -> io::Result<Archives> {
         let mut found = Archives::default();
-        for (name, bytes) in self.descriptors(&mut found)? {
+        let descriptors = self.descriptors(&mut found)?;
+        let catalogue = match depth {
+            // After the listing: what it was made of since is looked at again.
+            Depth::Quick => catalogue::read(&self.archive_dir),
+            Depth::Whole => HashMap::new(),
+        };
+        for (name, bytes) in descriptors {
+            if let Some(summary) = catalogue.get(&name.file).filter(|s| !s.supersedes)
+                && catalogue::identity(&name.file, &bytes.metadata()?) == summary.identity
+                && !wanted(summary)
+            {
+                found.skipped += 1;
+                continue;
+            }
             match archive(name, bytes, depth) {
                 Ok(Some(archive)) => found.archives.push(archive),
                 Ok(None) => {}

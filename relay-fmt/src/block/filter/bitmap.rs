@@ -47,11 +47,11 @@ pub(super) fn may_have(bytes: &[u8], hash: usize) -> bool {
     byte.unwrap_or(u8::MAX) >> (hash & 7) & 1 == 1
 }
 
-fn fold(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn fold(bytes: &[u8]) -> Vec<u8> {
     let (low, high) = bytes.split_at(bytes.len() / 2);
     low.iter().zip(high).map(|(low, high)| low | high).collect()
 }
 
-fn ones(bytes: &[u8]) -> usize {
+pub(super) fn ones(bytes: &[u8]) -> usize {
     bytes.iter().map(|byte| byte.count_ones() as usize).sum()
 }

@@ -8,6 +8,7 @@
 
 mod bitmap;
 mod digits;
+mod union;
 
 use crate::bytes::{Cursor, put_prefixed};
 use bitmap::Bitmap;
