@@ -122,9 +122,10 @@ pub fn interrupt_this_thread(micros: u32) {
     event.sigev_notify = libc::SIGEV_THREAD_ID;
     event.sigev_signo = libc::SIGALRM;
     event.sigev_notify_thread_id = rustix::thread::gettid().as_raw_nonzero().get();
-    static TIMER: AtomicU64 = AtomicU64::new(0);
+    // The first timer of a process is number 0.
+    static TIMER: AtomicU64 = AtomicU64::new(u64::MAX);
     let mut timer = TIMER.load(std::sync::atomic::Ordering::SeqCst) as libc::timer_t;
-    if timer.is_null() {
+    if timer as u64 == u64::MAX {
         // SAFETY: both outlive the call.
         let made =
             unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) };

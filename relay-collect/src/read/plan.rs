@@ -4,7 +4,7 @@ use super::prepare::Read;
 use super::store::Archive;
 use crate::query::{BlockFacts, Filter};
 use relay_fmt::archive::{BlockEntry, Summary};
-use relay_fmt::block::{NO_LEVEL, Target, Times};
+use relay_fmt::block::{Facts, NO_LEVEL, Target, Times};
 use relay_fmt::rows::Source;
 use std::fmt;
 
@@ -84,11 +84,9 @@ impl Plan {
         let facts = &block.header.facts;
         self.blocks += 1;
         self.rows = self.rows.saturating_add(facts.rows);
-        // Sort times say only that a row is not later: its clock may have been set back.
-        let min_ns =
-            facts.times.map_or(facts.min_order_ns.saturating_sub(SET_BACK_NS), |t| t.min_ns);
+        let (min_ns, max_ns) = times_ns(facts);
         let what = What {
-            times: (facts.rows > 0).then_some(Times { min_ns, max_ns: facts.max_order_ns }),
+            times: (facts.rows > 0).then_some(Times { min_ns, max_ns }),
             sources: &facts.sources,
             level_mask: facts.level_mask,
             targets: &facts.targets,
@@ -168,6 +166,14 @@ impl What<'_> {
         let by_facts = steps.into_iter().find(|(_, facts)| !filter.may_match_block(facts));
         let by_text = || (!filter.may_match_text(self.text)).then_some(By::Filter);
         by_facts.map(|(by, _)| by).or_else(by_text)
+    }
+}
+
+/// The times that all rows lie between.
+pub(crate) fn times_ns(facts: &Facts) -> (i64, i64) {
+    match facts.times {
+        Some(times) => (times.min_ns, times.max_ns),
+        None => (facts.min_order_ns.saturating_sub(SET_BACK_NS), facts.max_order_ns),
     }
 }
 

@@ -18,7 +18,11 @@ pub struct Store {
     archive_dir: PathBuf,
     live_dir: PathBuf,
     uid: Option<u32>,
+    copied_at_once: u64,
 }
+
+/// What waits in live channels is copied out at once up to so many bytes; more is read in pieces.
+const COPIED_AT_ONCE: u64 = 32 << 20;
 
 /// An archive that was opened, and what it consists of.
 #[derive(Debug)]
@@ -92,6 +96,7 @@ impl Store {
             archive_dir: dir.join("archive"),
             live_dir: live_dir.map_or_else(|| dir.join("live"), Path::to_owned),
             uid: None,
+            copied_at_once: COPIED_AT_ONCE,
         })
     }
 
@@ -100,6 +105,18 @@ impl Store {
     pub const fn allow_uid(mut self, uid: Option<u32>) -> Self {
         self.uid = uid;
         self
+    }
+
+    /// Copies out at most so many bytes of live channels before archives are read; of channels that
+    /// hold more, the bytes are read when they are shown. Default: 32 MiB.
+    #[must_use]
+    pub const fn copy_at_once(mut self, bytes: u64) -> Self {
+        self.copied_at_once = bytes;
+        self
+    }
+
+    pub(crate) const fn copied_at_once(&self) -> u64 {
+        self.copied_at_once
     }
 
     /// Where archives stand.

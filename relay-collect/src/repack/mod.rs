@@ -19,6 +19,7 @@ pub use hand::{Repacked, repack};
 pub(crate) use idle::Idle;
 
 use crate::archive_file::{copied, sync_dir};
+use crate::lane::FILTER_PART;
 use crate::read::{ArchiveFd, ArchiveName};
 use crate::render::Contents;
 use join::Group;
@@ -41,8 +42,6 @@ use std::path::{Path, PathBuf};
 const TEMPORARY: &str = ".repack";
 /// Blocks are joined up to so many raw bytes: readers have several in memory.
 const JOIN_BYTES: u64 = 8 << 20;
-/// A filter may take one in so many bytes of what the blocks took before.
-const FILTER_PART: usize = 33;
 
 /// Why an archive is not packed again.
 #[derive(Debug, thiserror::Error)]
@@ -293,6 +292,7 @@ impl<'a> Packer<'a> {
     fn encode(&mut self, bodies: usize) -> Option<EncodedBlock> {
         let rows = self.builder.rows();
         self.contents.see(rows);
+        // By what the blocks took before: it is to tell as much as theirs did.
         let filter = self.contents.finish(bodies / FILTER_PART);
         let (kind, mut body, mut sections) = (BlockKind::Columns, Vec::new(), Sections::default());
         self.encoder.encode(rows, &mut body).ok()?;

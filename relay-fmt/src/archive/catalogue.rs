@@ -90,7 +90,7 @@ impl Summary {
         Some(Self {
             identity,
             blocks: facts.len() as u64,
-            rows: facts.iter().map(|facts| facts.rows).sum(),
+            rows: facts.iter().fold(0, |rows, facts| rows.saturating_add(facts.rows)),
             times,
             level_mask: facts.iter().fold(0, |mask, facts| mask | facts.level_mask),
             supersedes: entries.iter().any(|entry| matches!(entry, Entry::Supersedes(_))),

@@ -23,6 +23,11 @@ impl Bitmap {
         }
     }
 
+    /// Inserts every hash.
+    pub(super) fn fill(&mut self) {
+        self.bits.fill(u8::MAX);
+    }
+
     /// What was inserted, folded to between `least` and `most` bytes, both powers of two: as small
     /// as leaves three quarters of the bits unset. Nothing where `most` bytes leave less than a
     /// quarter unset. The set is empty afterwards.

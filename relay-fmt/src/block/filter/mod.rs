@@ -111,6 +111,12 @@ impl FilterBuilder {
         self.digits.add(text);
     }
 
+    /// Adds every fraction of decimal digits that stands behind one to three digits and a point, as
+    /// far as digits go; their threes are added apart.
+    pub(crate) fn add_all_fractions(&mut self) {
+        self.digits.add_all_fractions();
+    }
+
     /// The filter over what was added, of at most `most` bytes; begins anew. Parts that would let
     /// nearly everything through at that size are left out.
     pub fn finish(&mut self, most: usize) -> Filter {
