@@ -11,6 +11,8 @@ set -u
 cd "$(dirname "$0")/.."
 rounds=1000
 export RELAY_FUZZ_MS=10000
+export RELAY_STRESS=60
+export RELAY_SCHEDULES=5000
 export RELAY_CALLS=2500
 export LOOM_MAX_PREEMPTIONS=3
 case "${1:-}" in
@@ -18,6 +20,8 @@ case "${1:-}" in
     rounds=60
     RELAY_CALLS=150
     RELAY_FUZZ_MS=800
+    RELAY_STRESS=3
+    RELAY_SCHEDULES=500
     LOOM_MAX_PREEMPTIONS=2
     ;;
 "") ;;
@@ -49,6 +53,8 @@ for attack in syscalls disk mounts power durable war; do
         --nocapture
 done
 run cargo test -q --package relay-fuzz --test smoke --test bombs -- --nocapture
+run cargo test -q --package relay-tests --test stress -- --nocapture
+run ci/schedules.sh
 run ci/loom.sh
 models=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c ok)
 bad=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c FAILED)
