@@ -48,7 +48,7 @@ RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_produce
 for attack in limits family forked_threads lives hostile nested power_cut; do
     run cargo test -q --package relay-tests --test "$attack" -- --nocapture
 done
-for attack in syscalls disk mounts power durable war; do
+for attack in syscalls disk mounts power durable repack war; do
     RELAY_ROUNDS=$((rounds * 3)) run cargo test -q --package relay-tests --test "collector_$attack" -- \
         --nocapture
 done
