@@ -223,6 +223,7 @@ impl Lane {
             let level = self.pace.level();
             let options = BlockOptions { level, precision, ..BlockOptions::default() };
             // What the columns' limits refuse goes in as rows: nothing is too odd to be kept.
+            self.contents.hurry(self.pace.hurries());
             self.contents.see(self.builder.rows());
             let block = self.builder.finish(&options).or_else(|_| {
                 self.builder.finish(&BlockOptions { kind: BlockKind::Rows, ..options })

@@ -1,4 +1,5 @@
-//! How well blocks are compressed: as well as was asked for, and worse while a backlog grows.
+//! How well blocks are compressed: as well as was asked for, and worse while a backlog grows. Packing
+//! again, when there is time, makes up for it.
 
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,11 @@ impl Pace {
         } else if now.duration_since(*self.calm.get_or_insert(now)) >= CALM {
             (self.step, self.calm) = (self.step - 1, None);
         }
+    }
+
+    /// Whether a backlog has made the level fall, or would have.
+    pub(crate) const fn hurries(&self) -> bool {
+        self.step > 0
     }
 
     /// The level.

@@ -14,6 +14,11 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// Whether the next block's filter, of which nothing was seen yet, leaves digits out.
+    pub const fn hurry(&mut self, hurry: bool) {
+        self.filter.threes_only(hurry);
+    }
+
     /// Looks at the messages of these rows, but not at rows about spans.
     pub fn see(&mut self, rows: &RowBuffer) {
         // A part of a larger record shows only with the other parts what it is.
