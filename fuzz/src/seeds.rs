@@ -10,12 +10,15 @@ use relay_log::channel::{ChannelReader, Config, RawChannel};
 use std::fmt::Write as _;
 
 /// Lines as programs write them.
-const LINES: [&str; 14] = [
+const LINES: [&str; 17] = [
     "2026-11-24 13:00:00,123 INFO dfs.DataNode: Receiving block blk_-1608999687919862906 src: /10.250.19.102:54106",
     "081109 203615 148 INFO dfs.DataNode$PacketResponder: PacketResponder 1 for block terminating",
     "Nov 24 13:00:01 combo sshd(pam_unix)[19939]: authentication failure; uid=0 rhost=218.188.2.4",
     "10.0.0.1 - - [24/Nov/2026:13:00:00 +0000] \"GET /items/17?x=0x1f HTTP/1.1\" 200 5316 0.004",
     "{\"level\":\"info\",\"n\":17,\"ok\":true,\"name\":\"a b\",\"t\":1.50}",
+    "{\"a\":{\"b\":[1,{\"c\":null}],\"\":\"\\u001b\\ud83d\\ude00\"},\"a.b\":1e40,\"n\":18446744073709551616,\"n\":-0.0}",
+    "{\"a\":\"\\ud800\"}",
+    "{\"a\":1e400}",
     "request 5f2b9c1e-8d7a-4c3b-9e1f-0a1b2c3d4e5f took 12.5 ms",
     "request 5f2b9c1e-8d7a-4c3b-9e1f-0a1b2c3d4e60 took 3.75 ms",
     "user=alice id=000123 hash=DEADBEEF addr=192.168.1.254 -7 +3 1e9",

@@ -2,7 +2,7 @@
 
 use crate::limits::{MIB, within};
 use crate::pieces;
-use relay_fmt::block::columns::{Wanted, contains, select};
+use relay_fmt::block::columns::{Wanted, census, contains, select};
 use relay_fmt::block::{BlockKind, Facts, MAX_CONTENT, RowBuffer, decode, encode};
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::Kind;
@@ -35,6 +35,19 @@ pub(crate) fn rows(data: &[u8]) {
     }
 }
 
+/// Who counts rows without decoding them counts those that decode.
+fn counted(body: &[u8], rows: &RowBuffer) {
+    let census = census(body, |_| true).expect("what decodes can be counted");
+    assert_eq!(census.groups.iter().map(|group| group.rows).sum::<u64>(), rows.len() as u64);
+    assert_eq!(census.rows.len(), rows.len());
+    for (n, (group, run, time)) in census.rows.iter().enumerate() {
+        let site = (rows.callsite[n] as usize).checked_sub(1).map(|site| &rows.callsites[site]);
+        let group = &census.groups[*group as usize];
+        assert_eq!((group.kind, group.callsite.as_ref()), (rows.kind[n], site));
+        assert_eq!((*run, *time), (rows.run[n], rows.time_ns[n]));
+    }
+}
+
 pub(crate) fn columns(data: &[u8]) {
     let body = pieces::body(data, 4);
     let rows = within(MOST, || decode(BlockKind::Columns as u8, &body, MAX_CONTENT));
@@ -46,6 +59,7 @@ pub(crate) fn columns(data: &[u8]) {
     within(MOST, || {
         let _ = select(&body, &with_needle);
         let _ = contains(&body, needle);
+        let _ = census(&body, |_| true);
     });
     let Ok(rows) = rows else { return };
     let selected = selected.expect("what decodes can be searched");
@@ -53,5 +67,8 @@ pub(crate) fn columns(data: &[u8]) {
         None => assert!(rows.is_empty(), "all rows are meant"),
         Some(selected) => assert!(selected.rows == rows, "all rows are meant"),
     }
-    within(MOST, || again(&rows));
+    within(MOST, || {
+        counted(&body, &rows);
+        again(&rows);
+    });
 }

@@ -2,7 +2,8 @@
 
 use crate::limits::{MIB, within};
 use crate::rows;
-use relay_collect::render::{Format, Options, Renderer, View, unescape};
+use jiff::tz::TimeZone;
+use relay_collect::render::{Column, Format, Options, Renderer, View, unescape};
 use relay_fmt::block::RowBuffer;
 use relay_fmt::message::{Template, write_message};
 
@@ -26,10 +27,27 @@ fn templates(buffer: &RowBuffer) {
 }
 
 /// Nothing in a message can forge a line or reach the terminal.
-fn one_line(line: &[u8]) {
+fn one_line(line: &[u8], tabs: usize) {
     let line = line.strip_suffix(b"\n").expect("a line ends");
     let text = str::from_utf8(line).expect("a line is text");
-    assert!(!text.contains(char::is_control), "{text:?}");
+    let control = text.chars().filter(|c| c.is_control()).collect::<String>();
+    assert_eq!(control, "\t".repeat(tabs), "{text:?}");
+}
+
+fn show(buffer: &RowBuffer, options: &Options, format: Format, tabs: usize) {
+    let (view, mut line) = (View::new(buffer), Vec::new());
+    let mut renderer = Renderer::new(options);
+    for event in view.events() {
+        line.clear();
+        if !renderer.render(&event, &mut line) || format == Format::Raw {
+            continue;
+        }
+        one_line(&line, tabs);
+        if format == Format::Json {
+            let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            assert!(value.is_object());
+        }
+    }
 }
 
 pub(crate) fn run(data: &[u8]) {
@@ -37,27 +55,16 @@ pub(crate) fn run(data: &[u8]) {
     buffer.callsites.truncate(16);
     within(MOST, || {
         templates(&buffer);
-        let view = View::new(&buffer);
-        let mut line = Vec::new();
-        for format in [Format::Text, Format::Json, Format::Logfmt, Format::Raw] {
-            let options = Options::default().format(format).zone(jiff_utc()).spans(true);
-            let mut renderer = Renderer::new(&options.process(true));
-            for event in view.events() {
-                line.clear();
-                if !renderer.render(&event, &mut line) || format == Format::Raw {
-                    continue;
-                }
-                one_line(&line);
-                if format == Format::Json {
-                    let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
-                    assert!(value.is_object());
-                }
+        // All that a format shows, or some of it, among which are names of JSON messages.
+        let some = ["time", "fields", "spans", "n", "span.a", "a.b", "message"].map(Column::parse);
+        for columns in [vec![], some.into_iter().flatten().collect()] {
+            for format in [Format::Text, Format::Json, Format::Logfmt, Format::Raw] {
+                let options = Options::default().format(format).zone(TimeZone::UTC).spans(true);
+                // They stand between columns, and nowhere else.
+                let tabs = if format == Format::Text { columns.len().saturating_sub(1) } else { 0 };
+                show(&buffer, &options.process(true).columns(columns.clone()), format, tabs);
             }
         }
     });
     let _ = unescape(&String::from_utf8_lossy(data));
-}
-
-fn jiff_utc() -> jiff::tz::TimeZone {
-    jiff::tz::TimeZone::UTC
 }

@@ -7,7 +7,7 @@
 
 use super::escape;
 use relay_fmt::value::Value;
-use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -34,8 +34,8 @@ impl<'m> Object<'m> {
             return None;
         }
         let text = std::str::from_utf8(message).ok().filter(|text| depth(text) <= MOST_DEPTH)?;
-        let whole: &RawValue = serde_json::from_str(text).ok()?;
-        Some(Self(whole.get()))
+        let Readable = serde_json::from_str(text).ok()?;
+        Some(Self(text.trim_end()))
     }
 
     /// The member of this name. Where it comes twice, the last one counts.
@@ -141,6 +141,58 @@ fn depth(text: &str) -> usize {
     most
 }
 
+/// JSON that strict readers take, since ours is made of it: no lone surrogates, also in keys, and no
+/// numbers beyond what a double holds.
+struct Readable;
+
+impl<'de> Deserialize<'de> for Readable {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Readable {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
+
 /// Calls back with each key and what it holds.
 struct Each<'f, 'm>(&'f mut dyn FnMut(&str, Member<'m>));
 
@@ -213,6 +265,12 @@ mod tests {
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MOST_BYTES));
         assert!(Object::of(long.as_bytes()).is_none());
         assert!(Object::of(b"{\"a\":\"\xff\"}").is_none());
+        for strange in [r#"{"a":["\ud800"]}"#, r#"{"\udfff":1}"#, r#"{"a":1e400}"#] {
+            assert!(
+                Object::of(strange.as_bytes()).is_none(),
+                "{strange}: not every reader takes it"
+            );
+        }
     }
 
     proptest! {
