@@ -11,6 +11,8 @@ set -u
 cd "$(dirname "$0")/.."
 rounds=1000
 export RELAY_FUZZ_MS=10000
+export RELAY_STRESS=60
+export RELAY_SCHEDULES=5000
 export RELAY_CALLS=2500
 export LOOM_MAX_PREEMPTIONS=3
 case "${1:-}" in
@@ -18,6 +20,8 @@ case "${1:-}" in
     rounds=60
     RELAY_CALLS=150
     RELAY_FUZZ_MS=800
+    RELAY_STRESS=3
+    RELAY_SCHEDULES=500
     LOOM_MAX_PREEMPTIONS=2
     ;;
 "") ;;
@@ -41,14 +45,16 @@ run() {
 cargo build --package relay-tests --tests --bins || exit 1
 run cargo run -q --package relay-tests --bin step
 RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_producer -- --nocapture
-for attack in limits family forked_threads hostile nested power_cut; do
+for attack in limits family forked_threads lives hostile nested power_cut; do
     run cargo test -q --package relay-tests --test "$attack" -- --nocapture
 done
-for attack in syscalls disk mounts power durable war; do
+for attack in syscalls disk mounts power durable repack war; do
     RELAY_ROUNDS=$((rounds * 3)) run cargo test -q --package relay-tests --test "collector_$attack" -- \
         --nocapture
 done
 run cargo test -q --package relay-fuzz --test smoke --test bombs -- --nocapture
+run cargo test -q --package relay-tests --test stress -- --nocapture
+run ci/schedules.sh
 run ci/loom.sh
 models=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c ok)
 bad=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c FAILED)

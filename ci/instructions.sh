@@ -69,16 +69,17 @@ fi
 for kind in macro3 log3 tracing3; do
     n=$("$program" "$kind" 1000000)
     echo "minor page faults in a million warm calls, $kind: $n"
-    # A thread that moves to another processor, or a page of the program that was dropped.
-    [ "$n" -le 4 ] || fail "$kind faults"
+    # One for every sub-buffer would be a thousand; a page of the program may have been dropped.
+    [ "$n" -le 100 ] || fail "$kind faults"
 done
 
 if command -v strace >/dev/null; then
     for kind in macro3 log3 tracing3; do
         n=$(($(system_calls "$kind" 1000000) - $(system_calls "$kind" 0)))
         echo "system calls in a million warm calls, $kind: $n"
-        # Every 100 ms a thread's name is asked for again: two.
-        [ "$n" -le 20 ] || fail "$kind makes system calls"
+        # One for every sub-buffer would be a thousand; every 100 ms a thread's name is asked for again,
+        # which takes two.
+        [ "$n" -le 100 ] || fail "$kind makes system calls"
     done
 else
     echo "system calls: skipped: strace is not installed"

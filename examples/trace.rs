@@ -52,6 +52,17 @@ impl<'a> Line<'a> {
     }
 }
 
+/// A line with this time in front, in place of its own: with nine digits, or six.
+#[must_use]
+pub fn timed(line: &str, after: u64, micros: bool) -> String {
+    let (seconds, nanos) = (after / 1_000_000_000, after % 1_000_000_000);
+    let rest = elapsed(line).1;
+    if micros {
+        return format!("{seconds:>4}.{:06}s {rest}\n", nanos / 1000);
+    }
+    format!("{seconds:>4}.{nanos:09}s {rest}\n")
+}
+
 /// `   1.002003004s ` as nanoseconds, and what follows.
 fn elapsed(line: &str) -> (Option<u64>, &str) {
     let parse = || {
@@ -186,6 +197,8 @@ mod tests {
         let id = ("id".to_owned(), "S { c: 2 }".to_owned());
         assert_eq!(line.spans[1].fields, [("path".into(), "\"/a b\"".into()), id]);
         assert_eq!(line.fields[1..], [("n".into(), "4".into()), ("ok".into(), "true".into())]);
+        assert_eq!(timed("   0.000513904s x", 1_000_002_999, true), "   1.000002s x\n");
+        assert_eq!(timed("x", 1_000_002_999, false), "   1.000002999s x\n");
         let line = Line::parse("DEBUG uv 0.13.9 (x)");
         assert_eq!((line.spans.len(), line.target), (0, "trace"));
         assert_eq!(Line::parse("  - ahash v0.8").fields[0].1, "  - ahash v0.8");

@@ -4,7 +4,9 @@
 //! warm; the cost of going from one sub-buffer to the next is in the figures. Prints Markdown.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot set up has nothing to measure")]
 
-use relay_benches::{Message, PATH, Singles, TITLES, Variant, paired, print, print_machine};
+use relay_benches::{
+    Measured, Message, PATH, Singles, TITLES, Variant, paired, print, print_machine,
+};
 use relay_log::channel::floor::Floor;
 use relay_log::channel::{Config, OnFull, RawChannel};
 use relay_log::{ByteSize, Relay};
@@ -100,9 +102,42 @@ fn main() {
         }),
     ];
     print_machine();
-    print("Warm calls, batches of 400", &paired(&mut variants, ROUNDS, CALLS), 0);
+    let rows = paired(&mut variants, ROUNDS, CALLS);
     drop(variants);
+    print("Warm calls, batches of 400", &rows, 0);
+    aims(&rows);
     singles(&path);
+}
+
+/// What is aimed for, and what came of it.
+fn aims(rows: &[Measured]) {
+    let of = |name: &str| rows.iter().find(|row| row.name == name).unwrap().median;
+    let (floor, none) = (of("floor, 3 values"), of("floor, no value"));
+    let nothing = of("tracing::info!, 3 fields, a layer that does nothing");
+    let layer = of("tracing::info!, 3 fields, Relay's layer");
+    let appender = of("tracing::info!, 3 fields, tracing-appender non_blocking");
+    let formatted = of("format! into a reused buffer") + floor;
+    let aims = [
+        ("macro, 3 arguments - floor, ns", of("relay_log::info!, 3 arguments") - floor, 2.5),
+        ("macro, no argument - its floor, ns", of("relay_log::info!, no argument") - none, 2.0),
+        (
+            "`log::info!`, 3 arguments / (floor + `format!`)",
+            of("log::info!, 3 arguments") / formatted,
+            1.15,
+        ),
+        ("`log::info!`, constant / its floor", of("log::info!, no argument") / none, 1.5),
+        (
+            "(`tracing`, 3 fields - a layer that does nothing) / floor",
+            (layer - nothing) / floor,
+            3.0,
+        ),
+        ("`tracing`, 3 fields / tracing-appender", layer / appender, 0.1),
+    ];
+    println!("\n| | aim, at most | here | |\n|---|---:|---:|---|");
+    for (what, here, most) in aims {
+        let met = if here <= most { "met" } else { "**not met**" };
+        println!("| {what} | {most} | {here:.2} | {met} |");
+    }
 }
 
 /// Single calls, and nothing, which is what reading the counter twice and the machine are.

@@ -9,7 +9,9 @@ mod messages;
 mod paired;
 mod percentile;
 mod place;
+pub mod recorded;
 mod role;
+pub mod svg;
 mod usage;
 
 pub use machine::print_machine;

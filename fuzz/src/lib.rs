@@ -48,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "rows_body", run: targets::body::rows, seeds: seeds::rows_bodies },
     Target { name: "columns_body", run: targets::body::columns, seeds: seeds::columns_bodies },
     Target { name: "search", run: targets::search::run, seeds: seeds::searches },
+    Target { name: "render", run: targets::render::run, seeds: seeds::rows },
     Target { name: "query", run: targets::query::run, seeds: seeds::queries },
     Target { name: "audit", run: targets::audit::run, seeds: seeds::audits },
     Target { name: "lines", run: targets::lines::run, seeds: seeds::lines },

@@ -159,6 +159,10 @@ pub(crate) fn searches() -> Vec<Vec<u8>> {
     needles.into_iter().map(seed).collect()
 }
 
+pub(crate) fn rows() -> Vec<Vec<u8>> {
+    vec![row_bytes(1), row_bytes(8)]
+}
+
 pub(crate) fn callsites() -> Vec<Vec<u8>> {
     let seed = |site: Callsite| {
         let mut out = Vec::new();

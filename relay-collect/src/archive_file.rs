@@ -5,7 +5,7 @@
 //! when the kernel says that it could not keep it: an fsync that failed once is never believed again.
 
 use crate::read::ArchiveFd;
-use relay_fmt::archive::{self, ArchiveWriter, Entry, FileHeader, Scan, read_body};
+use relay_fmt::archive::{self, ArchiveWriter, BlockEntry, Entry, FileHeader, Scan, read_body};
 use relay_fmt::block::{BlockKind, EncodedBlock};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -277,16 +277,23 @@ fn pieces(scan: &Scan, bytes: &ArchiveFd) -> Result<Vec<Piece>, archive::Error> 
         pieces.push(Piece::Control(others.cloned().collect()));
     }
     for block in &scan.directory.blocks {
-        let header = &block.header;
-        let kind = BlockKind::from_u8(header.kind);
-        let kind = kind.map_err(|error| archive::Error::Block { offset: block.offset, error })?;
-        pieces.push(Piece::Block(Box::new(EncodedBlock {
-            kind,
-            facts: header.facts.clone(),
-            sections: header.sections.clone(),
-            filter: header.filter.clone(),
-            body: read_body(bytes, block)?,
-        })));
+        pieces.push(Piece::Block(Box::new(copied(bytes, block)?)));
     }
     Ok(pieces)
+}
+
+/// A block of an archive, to be put into another one as it is.
+pub(crate) fn copied(
+    bytes: &ArchiveFd,
+    block: &BlockEntry,
+) -> Result<EncodedBlock, archive::Error> {
+    let header = &block.header;
+    let kind = BlockKind::from_u8(header.kind);
+    Ok(EncodedBlock {
+        kind: kind.map_err(|error| archive::Error::Block { offset: block.offset, error })?,
+        facts: header.facts.clone(),
+        sections: header.sections.clone(),
+        filter: header.filter.clone(),
+        body: read_body(bytes, block)?,
+    })
 }

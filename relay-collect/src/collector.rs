@@ -1,11 +1,12 @@
 //! The collector: finds channels, passes over them, sleeps when there is nothing to do.
 
-use crate::lane::{self, Lane};
+use crate::lane::{self, Lane, Passed};
 use crate::live::Live;
 use crate::lock::{Lock, LockError};
 use crate::notes::Notes;
 use crate::options::Options;
 use crate::read::ArchiveName;
+use crate::repack::Idle;
 use crate::watch::Watch;
 use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::callsite::Level;
@@ -100,6 +101,14 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Readers can do without the catalogue, and so can the collector.
+    fn refresh_catalogue(&mut self) {
+        let dir = self.options.archive_dir();
+        if let Err(error) = crate::catalogue::refresh(&dir) {
+            self.notes.say_once(Level::Warn, format!("the catalogue cannot be written: {error}"));
+        }
+    }
+
     /// Waits for room on the disk.
     pub(crate) fn wait_for_room(&self, time: Duration, _: &io::Error) -> Result<(), CollectError> {
         if self.control.stopping() {
@@ -128,6 +137,9 @@ pub struct Collector {
     in_memory: bool,
     /// Whether archives that were left open have been taken over.
     taken_over: bool,
+    repacking: Idle,
+    /// The levels that were said last.
+    levels: Vec<(String, i32)>,
 }
 
 /// Polling while there is traffic.
@@ -168,6 +180,8 @@ impl Collector {
             looked: None,
             in_memory: std::fs::File::open(&archive).is_ok_and(relay_log::channel::is_in_memory),
             taken_over: false,
+            repacking: Idle::new(&options),
+            levels: Vec::new(),
             options,
         })
     }
@@ -179,12 +193,17 @@ impl Collector {
     pub fn run(&mut self, control: &Control) -> Result<(), CollectError> {
         let mut busy = Instant::now();
         while !control.stopping() {
-            let waiting = self.pass(control, false)?;
+            let Passed { found, waiting } = self.pass(control, false)?;
             if control.rotate.swap(false, Ordering::AcqRel) {
                 self.rotate(control)?;
             }
             if waiting > 0 {
                 busy = Instant::now();
+            }
+            let backlog = found >= self.options.block_bytes / 2;
+            self.say_levels();
+            if self.repacking.tend(backlog, &mut self.notes) {
+                context(&self.options, &mut self.notes, control).refresh_catalogue();
             }
             if waiting >= self.options.block_bytes {
                 continue;
@@ -195,7 +214,20 @@ impl Collector {
                 self.sleep_until_woken(control)?;
             }
         }
-        self.drain(control)
+        self.repacking.hold();
+        let drained = self.drain(control);
+        self.repacking.stop(&mut self.notes);
+        drained
+    }
+
+    /// Says which channels' blocks are compressed less than was asked for, when that has changed.
+    fn say_levels(&mut self) {
+        let levels = self.lanes.iter().map(|lane| (lane.channel.clone(), lane.pace.level()));
+        let levels: Vec<_> = levels.filter(|(_, level)| *level < self.options.level).collect();
+        if levels != self.levels {
+            crate::lock::say(&self.options.archive_dir(), &levels);
+            self.levels = levels;
+        }
     }
 
     /// Archives everything that is there and seals the archives.
@@ -223,9 +255,10 @@ impl Collector {
         Ok(())
     }
 
-    /// One look at everything. Returns how many bytes wait and are not due yet.
-    fn pass(&mut self, control: &Control, force: bool) -> Result<u64, CollectError> {
-        if !std::mem::replace(&mut self.taken_over, true) {
+    /// One look at everything.
+    fn pass(&mut self, control: &Control, force: bool) -> Result<Passed, CollectError> {
+        let first = !std::mem::replace(&mut self.taken_over, true);
+        if first {
             self.take_over(control)?;
         }
         if self.looked.is_none_or(|at| at.elapsed() >= SCAN_EVERY) || self.watch.take_changed() {
@@ -233,15 +266,21 @@ impl Collector {
             self.looked = Some(Instant::now());
         }
         let sync_due = force || self.synced.elapsed() >= SYNC_EVERY;
-        let mut waiting = 0;
+        let mut all = Passed::default();
         self.each(control, sync_due, |lane, ctx| {
-            waiting += lane.pass(ctx, force)?.waiting;
+            let passed = lane.pass(ctx, force)?;
+            all.found += passed.found;
+            all.waiting += passed.waiting;
             Ok(())
         })?;
         if sync_due {
             self.synced = Instant::now();
         }
-        Ok(waiting)
+        if first {
+            // After what waits: it may take a moment to make one where there is none.
+            context(&self.options, &mut self.notes, control).refresh_catalogue();
+        }
+        Ok(all)
     }
 
     /// Runs `f` for every lane, and retention when an archive was sealed.
@@ -259,6 +298,7 @@ impl Collector {
         }
         if ctx.retain {
             crate::retention::run(&mut self.lanes, &mut ctx)?;
+            ctx.refresh_catalogue();
         }
         Ok(())
     }
@@ -358,8 +398,8 @@ impl Collector {
     fn sleep_until_woken(&mut self, control: &Control) -> Result<(), CollectError> {
         self.set_asleep(true);
         // What came before the word was set has woken nobody.
-        let waiting = self.pass(control, false)?;
-        if waiting == 0 && !control.stopping() {
+        let passed = self.pass(control, false)?;
+        if passed.waiting == 0 && !control.stopping() {
             self.watch.sleep(IDLE);
         }
         self.set_asleep(false);
@@ -379,7 +419,7 @@ fn context<'a>(options: &'a Options, notes: &'a mut Notes, control: &'a Control)
     Context { options, notes, host: host(), sync_due, in_memory, retain, control }
 }
 
-fn lock(dir: &Path) -> Result<Lock, CollectError> {
+pub(crate) fn lock(dir: &Path) -> Result<Lock, CollectError> {
     Lock::take(dir).map_err(|error| match error {
         LockError::Held(holder) => CollectError::Held { holder, dir: dir.display().to_string() },
         LockError::Io(error) => {

@@ -15,6 +15,7 @@ use crate::live::{Archived, Live};
 use crate::looking::Look;
 use crate::merge::{Merge, MergedRun};
 use crate::notes::now_ns;
+use crate::pace::Pace;
 use crate::render::Contents;
 use crate::take::Taken;
 use crate::unproven;
@@ -31,10 +32,10 @@ use std::time::Instant;
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Passed {
-    /// Bytes that still wait.
+    /// Bytes that waited.
+    pub(crate) found: u64,
+    /// Bytes that still wait, and are not due yet.
     pub(crate) waiting: u64,
-    /// Blocks written.
-    pub(crate) blocks: u32,
 }
 
 /// Channels of one name, and their archives.
@@ -48,6 +49,7 @@ pub(crate) struct Lane {
     pub(crate) known: HashMap<ChannelId, Archived>,
     announced: HashSet<ChannelId>,
     builder: BlockBuilder,
+    pub(crate) pace: Pace,
     contents: Contents,
     /// Since when something waits that is not in a block.
     since: Option<Instant>,
@@ -58,7 +60,7 @@ pub(crate) struct Lane {
 /// Positions are repeated after so many bytes of archive, so that a restart has little to read.
 const POSITIONS_EVERY: u64 = 8 << 20;
 /// A block may grow by one in so many bytes to say what its text contains.
-const FILTER_PART: usize = 28;
+pub(crate) const FILTER_PART: usize = 28;
 
 impl Lane {
     /// A lane that goes on where the archives of its channel stand.
@@ -78,6 +80,7 @@ impl Lane {
             known: recovered.channels,
             announced: recovered.announced.into_iter().collect(),
             builder: BlockBuilder::new(),
+            pace: Pace::new(ctx.options.level),
             contents: Contents::default(),
             since: None,
         };
@@ -132,11 +135,15 @@ impl Lane {
         let since = (waiting > 0).then(|| *self.since.get_or_insert_with(Instant::now));
         self.since = since;
         let old = since.is_some_and(|since| since.elapsed() >= ctx.options.block_age);
-        let mut passed = Passed { waiting, blocks: 0 };
+        let mut passed = Passed { found: waiting, waiting };
+        // Who drains has the time that it takes.
+        if !force {
+            self.pace.see(waiting, ctx.options.block_bytes, Instant::now());
+        }
         if waiting > 0
             && (force || durable || pressure || ended || old || waiting >= ctx.options.block_bytes)
         {
-            passed.blocks = self.archive_all(ctx, &looks)?;
+            self.archive_all(ctx, &looks)?;
             passed.waiting = 0;
             self.since = None;
         }
@@ -196,8 +203,8 @@ impl Lane {
         self.archive.as_ref().is_some_and(ArchiveFile::is_dirty)
     }
 
-    /// Archives what the looks showed, block by block. Returns how many blocks.
-    fn archive_all(&mut self, ctx: &mut Context<'_>, looks: &[Look]) -> Result<u32, CollectError> {
+    /// Archives what the looks showed, block by block.
+    fn archive_all(&mut self, ctx: &mut Context<'_>, looks: &[Look]) -> Result<(), CollectError> {
         let mut order: Vec<(i64, usize, Sub)> = Vec::new();
         for (i, (live, look)) in self.lives.iter().zip(looks).enumerate() {
             let (opened, rate) = (live.reader.identity().opened, live.rate.rate());
@@ -206,7 +213,6 @@ impl Lane {
         }
         order.sort_unstable_by_key(|(at, live, sub)| (*at, *live, sub.index));
         let mut rest = order.into_iter().map(|(_, live, sub)| (live, sub)).peekable();
-        let mut blocks = 0;
         while rest.peek().is_some() {
             let taken = self.gather(ctx, &mut rest)?;
             if taken.is_empty() {
@@ -214,7 +220,7 @@ impl Lane {
             }
             let runs = Merge::new(&mut self.lives, &taken, &mut self.builder).run();
             let precision = if ctx.options.micros { Precision::Micros } else { Precision::Nanos };
-            let level = ctx.options.level;
+            let level = self.pace.level();
             let options = BlockOptions { level, precision, ..BlockOptions::default() };
             // What the columns' limits refuse goes in as rows: nothing is too odd to be kept.
             self.contents.see(self.builder.rows());
@@ -231,9 +237,8 @@ impl Lane {
                 self.sync_if_dirty(ctx)?;
             }
             self.account(ctx, &taken, &runs)?;
-            blocks += 1;
         }
-        Ok(blocks)
+        Ok(())
     }
 
     /// Takes what waits longest, up to a block's worth.

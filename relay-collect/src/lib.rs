@@ -14,6 +14,7 @@
 
 mod archive_file;
 pub mod args;
+mod catalogue;
 mod collector;
 mod holes;
 mod lane;
@@ -23,10 +24,12 @@ mod looking;
 mod merge;
 mod notes;
 mod options;
+mod pace;
 pub mod query;
 pub mod read;
 mod recover;
 pub mod render;
+mod repack;
 mod retention;
 mod spawn;
 mod supersede;
@@ -36,5 +39,7 @@ mod watch;
 mod writing;
 
 pub use collector::{CollectError, Collector, Control};
-pub use options::Options;
+pub use lock::{Holder, holder};
+pub use options::{Options, Repack};
+pub use repack::{Repacked, repack};
 pub use spawn::{Spawned, spawn};

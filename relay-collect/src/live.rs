@@ -4,7 +4,7 @@ use relay_fmt::archive::{
     Announce, ChannelPosition, Entry, Positions, SubBufferPosition, WriterPosition,
 };
 use relay_fmt::callsite::Callsite;
-use relay_fmt::record::{self, Kind, Records};
+use relay_fmt::record::{self, Kind, Lease, Record, Records};
 use relay_fmt::rows::{ChannelId, Run, Source, Span};
 use relay_fmt::time::{Anchor, RateEstimate};
 use relay_log::channel::{ChannelReader, Identity, Sub, TickSource};
@@ -21,6 +21,22 @@ pub(crate) struct Hand {
     pub(crate) nesting: u8,
     pub(crate) thread: Vec<u8>,
     pub(crate) anchor: Anchor,
+}
+
+impl Hand {
+    /// Who a lease record says writes behind it.
+    pub(crate) fn of(record: &Record<'_>) -> Result<Self, relay_fmt::Error> {
+        let lease = Lease::parse(record.payload)?;
+        let (mono_ns, real_ns) = (lease.mono_ns, lease.real_ns);
+        Ok(Self {
+            writer: lease.writer,
+            next_number: lease.first_number,
+            tid: lease.tid,
+            nesting: lease.nesting,
+            thread: lease.name.to_vec(),
+            anchor: Anchor { tick: record.header.tick, mono_ns, real_ns },
+        })
+    }
 }
 
 /// How far one sub-buffer is archived.

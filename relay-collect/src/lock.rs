@@ -6,6 +6,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
+/// The file that is locked.
+const FILE: &str = ".collector";
+
 /// Held by the collector for as long as it runs.
 #[derive(Debug)]
 pub(crate) struct Lock {
@@ -40,15 +43,16 @@ impl Lock {
     /// Takes the lock of a directory.
     pub(crate) fn take(dir: &Path) -> Result<Self, LockError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let fd = rustix::fs::open(dir.join(".collector"), flags, Mode::from_raw_mode(0o600))
+        let fd = rustix::fs::open(dir.join(FILE), flags, Mode::from_raw_mode(0o600))
             .map_err(std::io::Error::from)?;
         let mut file = File::from(fd);
         match exclusive(&file) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                return Err(LockError::Held(holder.trim().to_owned()));
+                let mut said = String::new();
+                let _ = file.read_to_string(&mut said);
+                let holder = said.lines().next().unwrap_or_default();
+                return Err(LockError::Held(holder.to_owned()));
             }
             Err(errno) => return Err(LockError::Io(errno.into())),
         }
@@ -59,4 +63,46 @@ impl Lock {
         mapping.advise(memmap2::Advice::DontFork)?;
         Ok(Self { _mapping: mapping })
     }
+}
+
+/// Writes down what the collector that holds the lock of `dir` is at, for [`holder`]. What cannot be
+/// written is not.
+pub(crate) fn say(dir: &Path, levels: &[(String, i32)]) {
+    // A descriptor that stayed open would be inherited by a forked child, and the lock with it.
+    let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let Ok(fd) = rustix::fs::open(dir.join(FILE), flags, Mode::empty()) else { return };
+    let mut text = format!("{}\n", std::process::id());
+    for (channel, level) in levels {
+        text.push_str(&format!("level {level} {channel}\n"));
+    }
+    let _ = File::from(fd).write_all(text.as_bytes());
+}
+
+/// A collector that works on a directory, as it says itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process.
+    pub pid: u32,
+    /// The zstd level of each channel's blocks, where it is not the one that was asked for.
+    pub levels: Vec<(String, i32)>,
+}
+
+/// The collector that works on the archives of `dir`; `None` when there is none.
+#[must_use]
+pub fn holder(dir: &Path) -> Option<Holder> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let path = dir.join("archive").join(FILE);
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) != Err(Errno::WOULDBLOCK) {
+        return None;
+    }
+    let mut said = String::new();
+    file.read_to_string(&mut said).ok()?;
+    let mut lines = said.lines();
+    let pid = lines.next()?.parse().ok()?;
+    let level = |line: &str| {
+        let (level, channel) = line.strip_prefix("level ")?.split_once(' ')?;
+        Some((channel.to_owned(), level.parse().ok()?))
+    };
+    Some(Holder { pid, levels: lines.filter_map(level).collect() })
 }

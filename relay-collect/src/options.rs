@@ -3,6 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// When sealed archives are packed again, which makes them smaller and changes nothing that they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repack {
+    /// While there is no backlog, in a thread of the lowest priority.
+    Idle,
+    /// Never.
+    Never,
+}
+
 /// How a collector is set up.
 ///
 /// | option | default |
@@ -15,6 +24,8 @@ use std::time::Duration;
 /// | `block_age` | 1 s |
 /// | `level` | 1 |
 /// | `micros` | nanoseconds are kept |
+/// | `repack` | [`Repack::Idle`] |
+/// | `repack_level` | 16 |
 /// | `uid` | only one's own channels |
 /// | `mode` | `0o600` |
 #[derive(Debug, Clone)]
@@ -38,10 +49,14 @@ pub struct Options {
     pub block_bytes: u64,
     /// A block is closed when the first record in it is so old.
     pub block_age: Duration,
-    /// The zstd level of blocks.
+    /// The zstd level of blocks; while a backlog grows they are compressed less.
     pub level: i32,
     /// Whether times are kept to the microsecond only.
     pub micros: bool,
+    /// When sealed archives are packed again.
+    pub repack: Repack,
+    /// The zstd level of blocks that are packed again.
+    pub repack_level: i32,
     /// Another user whose channels are trusted.
     pub uid: Option<u32>,
     /// Permission bits of archives.
@@ -64,6 +79,8 @@ impl Options {
             block_age: Duration::from_secs(1),
             level: 1,
             micros: false,
+            repack: Repack::Idle,
+            repack_level: 16,
             uid: None,
             mode: 0o600,
         }

@@ -1,7 +1,7 @@
 //! What waits in one sub-buffer, taken apart into runs.
 
 use crate::live::{Hand, Live, SubPosition};
-use relay_fmt::record::{Kind, Lease, Record, Records};
+use relay_fmt::record::{Kind, Records};
 use relay_fmt::time::Anchor;
 use relay_log::channel::Sub;
 use rustix::io::Errno;
@@ -48,18 +48,6 @@ impl Taken {
     }
 }
 
-fn hand_of(record: &Record<'_>) -> Result<Hand, relay_fmt::Error> {
-    let lease = Lease::parse(record.payload)?;
-    Ok(Hand {
-        writer: lease.writer,
-        next_number: lease.first_number,
-        tid: lease.tid,
-        nesting: lease.nesting,
-        thread: lease.name.to_vec(),
-        anchor: Anchor { tick: record.header.tick, mono_ns: lease.mono_ns, real_ns: lease.real_ns },
-    })
-}
-
 impl Live {
     /// Copies out what waits in a sub-buffer; `None` when it went on to another generation.
     pub(crate) fn take(&mut self, sub: &Sub) -> Result<Option<Taken>, Errno> {
@@ -91,7 +79,7 @@ impl Live {
                 let fresh = from >= at.bytes;
                 match record.kind {
                     Kind::Lease => {
-                        let new = hand_of(&record)?;
+                        let new = Hand::of(&record)?;
                         self.rate.see(new.anchor);
                         taken.parts.extend(open.take());
                         hand = Some(new);

@@ -61,6 +61,15 @@ fn produce(channel: &RawChannel, returned: &[AtomicU64; THREADS], stop: &AtomicB
     });
 }
 
+/// Ends the producers when it goes: a check that fails must not wait for them.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn stamp(message: &[u8]) -> (usize, u64) {
     let text = std::str::from_utf8(message).unwrap();
     let mut parts = text.split(':');
@@ -76,11 +85,16 @@ fn a_snapshot_is_whole_while_the_collector_moves_everything() {
     let (returned, stop) = (std::array::from_fn(|_| AtomicU64::new(0)), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| produce(&channel, &returned, &stop));
+        let _stop = Stop(&stop);
         let store = Store::open(dir.path(), None).unwrap();
-        for round in 0..25 {
+        for round in 0..40 {
+            // Every other time nothing is copied beforehand: the collector archives it meanwhile.
+            let left = round % 2 == 1;
+            let store = if left { store.clone().copy_at_once(0) } else { store.clone() };
             std::thread::sleep(Duration::from_millis(17));
             let before: Vec<u64> = returned.iter().map(|r| r.load(Ordering::Acquire)).collect();
             let mut snapshot = Snapshot::take(&store).unwrap();
+            std::thread::sleep(Duration::from_millis(if left { 40 } else { 0 }));
             let mut next = [0u64; THREADS];
             let mut message = Vec::new();
             snapshot.events(&mut Filter::new(), false, &mut |event| {
@@ -99,7 +113,6 @@ fn a_snapshot_is_whole_while_the_collector_moves_everything() {
                 );
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     spawned.stop().unwrap();
 }
@@ -116,6 +129,7 @@ fn following_shows_each_record_once() {
     let (returned, stop) = (std::array::from_fn(|_| AtomicU64::new(0)), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| produce(&channel, &returned, &stop));
+        let _stop = Stop(&stop);
         let mut next = [0u64; THREADS];
         for line in lines {
             let (thread, i) = stamp(line.unwrap().as_bytes());
@@ -125,7 +139,6 @@ fn following_shows_each_record_once() {
                 break;
             }
         }
-        stop.store(true, Ordering::Relaxed);
         cat.kill().unwrap();
         cat.wait().unwrap();
     });

@@ -5,7 +5,7 @@ use relay_fmt::record::MAX_CALLSITE;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-/// The answer for one callsite, one relay and one era ([`os::era`]).
+/// The answer for one callsite, one relay and one era (`os::era`).
 ///
 /// ```text
 ///   63           32   31    30    27 26  24 23             0

@@ -205,7 +205,7 @@ impl RelayLayer {
 
 /// Writes an event in a span; in none when that is 0.
 #[inline]
-fn write_event(pass: Pass, callsite: &StaticCallsite, span: u64, values: &[u8]) {
+fn write_event(relays: &Relays, pass: Pass, callsite: &StaticCallsite, span: u64, values: &[u8]) {
     let done = if span == 0 {
         sink::write(pass, values.len(), |p| p.put(values))
     } else {
@@ -217,6 +217,7 @@ fn write_event(pass: Pass, callsite: &StaticCallsite, span: u64, values: &[u8]) 
     };
     if !done {
         write_event_slow(pass.slot(), callsite, span, values);
+        relays.written(pass.slot(), callsite.level);
     }
 }
 
@@ -311,9 +312,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RelayLayer {
         let span = span.map_or(0, |span| self.present(&span, pass.slot()));
         scratch::with(|values| {
             event.record(&mut Values(values));
-            write_event(pass, callsite, span, values.bytes());
+            write_event(self.relays, pass, callsite, span, values.bytes());
         });
-        self.relays.written(pass.slot(), callsite.level);
     }
 
     fn on_enter(&self, id: &span::Id, ctx: Context<'_, S>) {

@@ -114,6 +114,31 @@ pub fn on_signal(signal: i32, handler: extern "C" fn(i32)) {
     unsafe { libc::signal(signal, handler as *const () as libc::sighandler_t) };
 }
 
+/// Has SIGALRM come to this thread every so many microseconds; 0: no more. Threads that were started
+/// before must have it blocked, or have it come to them.
+pub fn interrupt_this_thread(micros: u32) {
+    // SAFETY: zero is a value of it.
+    let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
+    event.sigev_notify = libc::SIGEV_THREAD_ID;
+    event.sigev_signo = libc::SIGALRM;
+    event.sigev_notify_thread_id = rustix::thread::gettid().as_raw_nonzero().get();
+    // The first timer of a process is number 0.
+    static TIMER: AtomicU64 = AtomicU64::new(u64::MAX);
+    let mut timer = TIMER.load(std::sync::atomic::Ordering::SeqCst) as libc::timer_t;
+    if timer as u64 == u64::MAX {
+        // SAFETY: both outlive the call.
+        let made =
+            unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) };
+        assert_eq!(made, 0, "there is no timer");
+        TIMER.store(timer as u64, std::sync::atomic::Ordering::SeqCst);
+    }
+    let every = libc::timespec { tv_sec: 0, tv_nsec: i64::from(micros) * 1_000 };
+    let times = libc::itimerspec { it_interval: every, it_value: every };
+    // SAFETY: the timer was made above and is never deleted; `times` outlives the call.
+    let set = unsafe { libc::timer_settime(timer, 0, &raw const times, std::ptr::null_mut()) };
+    assert_eq!(set, 0, "the timer cannot be set");
+}
+
 /// Sends this thread a signal.
 pub fn raise(signal: i32) {
     // SAFETY: raise touches no memory.

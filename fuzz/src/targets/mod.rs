@@ -10,4 +10,5 @@ pub(crate) mod live;
 pub(crate) mod message;
 pub(crate) mod query;
 pub(crate) mod records;
+pub(crate) mod render;
 pub(crate) mod search;

@@ -262,7 +262,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         let (snapshot, follow) = Follow::start(&store)?;
         (snapshot, Some(follow))
     } else {
-        (Snapshot::take(&store)?, None)
+        (Snapshot::take_for(&store, &filter)?, None)
     };
     show(&mut snapshot, &mut filter, args, &mut out)?;
     let damaged = say(&mut snapshot.problems, &mut snapshot.notes);

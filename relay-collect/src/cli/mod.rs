@@ -5,6 +5,7 @@ mod cat;
 mod out;
 mod output;
 mod pipe;
+mod repack;
 mod resize;
 mod run;
 mod stats;
@@ -56,6 +57,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Check checksums, indexes and sequence numbers of archives
     Verify(verify::VerifyArgs),
+    /// Make sealed archives smaller, as an idle collector does by itself
+    Repack(repack::RepackArgs),
     /// Ask live channels to keep another size allocated
     Resize(resize::ResizeArgs),
     /// Put lines of standard input into a channel
@@ -101,6 +104,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
         (Some(Command::Audit(args)), _) => audit::audit(&args),
         (Some(Command::Status(args)), _) => status::status(&args),
         (Some(Command::Verify(args)), _) => verify::verify(&args),
+        (Some(Command::Repack(args)), _) => repack::run(&args),
         (Some(Command::Resize(args)), _) => resize::resize(&args),
         (Some(Command::Pipe(args)), _) => pipe::pipe(&args),
         (None, Some(args)) => run::run(args),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use relay_collect::args::{ByteSize, HumanDuration};
-use relay_collect::{CollectError, Collector, Control, Options};
+use relay_collect::{CollectError, Collector, Control, Options, Repack};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::PathBuf;
@@ -44,9 +44,15 @@ pub(crate) struct RunArgs {
     /// Delete the oldest archives of a channel while it has more
     #[arg(long, env = "RELAY_KEEP_COUNT", value_name = "N")]
     keep_count: Option<usize>,
-    /// The zstd level of blocks
+    /// The zstd level of blocks; while a backlog grows they are compressed less
     #[arg(long, env = "RELAY_ZSTD_LEVEL", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=19))]
     level: i32,
+    /// When sealed archives are packed again: while there is nothing else to do, or never
+    #[arg(long, env = "RELAY_REPACK", default_value = "idle", value_parser = ["idle", "never"])]
+    repack: String,
+    /// The zstd level of archives that are packed again
+    #[arg(long, env = "RELAY_REPACK_LEVEL", default_value_t = 16, value_parser = clap::value_parser!(i32).range(1..=19))]
+    repack_level: i32,
     /// Keep times to the microsecond only: archives are up to half as large
     #[arg(long, env = "RELAY_TIME_PRECISION", default_value = "ns", value_parser = ["ns", "us"])]
     time_precision: String,
@@ -75,6 +81,8 @@ impl RunArgs {
         options.keep_age = self.keep_age.map(HumanDuration::duration);
         options.keep_count = self.keep_count;
         options.level = self.level;
+        options.repack = if self.repack == "idle" { Repack::Idle } else { Repack::Never };
+        options.repack_level = self.repack_level;
         options.micros = self.time_precision == "us";
         options.mode = self.mode;
         options

@@ -164,15 +164,36 @@ fn shown(store: &Store) -> Result<(Vec<Shown>, Vec<Refused>)> {
 
 pub(crate) fn status(args: &StatusArgs) -> Result<ExitCode> {
     let (channels, refused) = shown(&args.dir.store()?)?;
+    let collector = relay_collect::holder(&args.dir.dir);
     let mut out = std::io::stdout().lock();
     if args.format == Report::Json {
         let refused: Vec<_> = refused
             .iter()
             .map(|(file, why)| serde_json::json!({ "file": file, "why": why }))
             .collect();
-        let all = serde_json::json!({ "channels": channels, "refused": refused });
+        let collector = collector.map(|holder| {
+            let level =
+                |(channel, level)| serde_json::json!({ "channel": channel, "level": level });
+            let levels: Vec<_> = holder.levels.into_iter().map(level).collect();
+            serde_json::json!({ "pid": holder.pid, "lowered_levels": levels })
+        });
+        let all = serde_json::json!({
+            "collector": collector, "channels": channels, "refused": refused
+        });
         writeln!(out, "{all}")?;
         return Ok(ExitCode::SUCCESS);
+    }
+    match collector {
+        None => writeln!(out, "no collector")?,
+        Some(holder) => {
+            writeln!(out, "collector · pid {}", holder.pid)?;
+            for (channel, level) in holder.levels {
+                writeln!(
+                    out,
+                    "  {channel}: compressed less, at level {level}: there is a backlog"
+                )?;
+            }
+        }
     }
     if channels.is_empty() {
         writeln!(out, "no live channels")?;

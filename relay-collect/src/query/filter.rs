@@ -232,6 +232,11 @@ impl Filter {
         self.passes_time(time_ns, time_ns)
     }
 
+    /// Whether all times between these pass.
+    pub(crate) fn all_may_match_time(&self, min_ns: i64, max_ns: i64) -> bool {
+        self.may_match_time(min_ns) && self.may_match_time(max_ns)
+    }
+
     /// Whether a row of this callsite may be meant.
     pub(crate) fn may_match_site(&self, site: &Callsite) -> bool {
         self.level.is_none_or(|most| site.level <= most) && self.passes_target(&site.target)

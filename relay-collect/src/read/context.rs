@@ -7,19 +7,24 @@ use super::store::Archive;
 use relay_fmt::archive::{BlockEntry, Entry, read_block};
 use relay_fmt::record::Kind;
 use relay_fmt::rows::ChannelId;
+use relay_fmt::time::Rate;
 use std::collections::{HashMap, HashSet};
 
 /// What is looked for.
-struct Wanted {
+#[derive(Debug)]
+pub(crate) struct Wanted {
     id: ChannelId,
     /// For each writer, the time of its first row.
     floors: HashMap<u64, i64>,
+    /// Spans that records name, and spans that begin.
     spans: HashSet<u64>,
+    begun: HashSet<u64>,
 }
 
-/// Finds what `split` needs; `archives` are those of the channel's name, the oldest first.
-pub(crate) fn find(tail: &mut Tail, archives: &[&Archive], split: &[Split<'_>]) {
-    let mut wanted = Wanted::of(tail, split);
+/// Finds what is wanted; `archives` are those of the channel's name, the oldest first.
+pub(crate) fn find(tail: &mut Tail, archives: &[&Archive], mut wanted: Wanted) {
+    let (begun, known) = (&wanted.begun, &tail.spans);
+    wanted.spans.retain(|id| *id != 0 && !begun.contains(id) && !known.contains_key(id));
     for archive in archives.iter().rev() {
         let positions = archive.entries.iter().rev().filter_map(|(at, entry)| {
             let Entry::Positions(positions) = entry else {
@@ -61,12 +66,18 @@ pub(crate) fn find(tail: &mut Tail, archives: &[&Archive], split: &[Split<'_>]) 
 }
 
 impl Wanted {
-    fn of(tail: &Tail, split: &[Split<'_>]) -> Self {
-        let (mut floors, mut spans, mut begun) = (HashMap::new(), HashSet::new(), HashSet::new());
-        let rate = tail.rate();
+    /// What the rows of a channel need: nothing yet.
+    pub(crate) fn new(id: ChannelId) -> Self {
+        Self { id, floors: HashMap::new(), spans: HashSet::new(), begun: HashSet::new() }
+    }
+
+    /// Adds what these need. Whether any of them is about a span.
+    pub(crate) fn add(&mut self, split: &[Split<'_>], rate: Rate) -> bool {
+        let mut any = false;
+        let mut begun: HashSet<u64> = HashSet::new();
         for s in split {
             let time_ns = s.anchor.real_of(s.record.header.tick, rate);
-            let first = floors.entry(s.place.writer).or_insert(time_ns);
+            let first = self.floors.entry(s.place.writer).or_insert(time_ns);
             *first = time_ns.min(*first);
             let span = match s.record.kind {
                 Kind::SpanEvent
@@ -75,26 +86,22 @@ impl Wanted {
                 | Kind::SpanExit
                 | Kind::SpanClose
                 | Kind::SpanRecord
-                | Kind::SpanFollows => s.record.payload.first_chunk::<8>(),
+                | Kind::SpanFollows => s.record.payload.split_first_chunk::<8>(),
                 _ => None,
             };
-            let Some(id) = span.map(|id| u64::from_le_bytes(*id)) else {
-                continue;
-            };
-            spans.insert(id);
+            let Some((id, rest)) = span else { continue };
+            any = true;
+            let id = u64::from_le_bytes(*id);
             if s.record.kind == Kind::SpanNew {
                 begun.insert(id);
-                spans.extend(
-                    s.record
-                        .payload
-                        .get(8..)
-                        .and_then(<[u8]>::first_chunk::<8>)
-                        .map(|p| u64::from_le_bytes(*p)),
-                );
+                let parent = rest.first_chunk::<8>().map(|parent| u64::from_le_bytes(*parent));
+                self.spans.extend(parent.filter(|parent| !begun.contains(parent)));
+            } else if !begun.contains(&id) {
+                self.spans.insert(id);
             }
         }
-        spans.retain(|id| *id != 0 && !begun.contains(id) && !tail.spans.contains_key(id));
-        Self { id: tail.source.id, floors, spans }
+        self.begun.extend(begun);
+        any
     }
 
     fn search(&mut self, tail: &mut Tail, archive: &Archive, block: &BlockEntry) {

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(crate) struct Covered {
     subs: HashMap<(ChannelId, u32), (u64, u32)>,
+    /// For each writer of each channel, the number behind its last archived record.
+    writers: HashMap<(ChannelId, u64), u64>,
 }
 
 impl Covered {
@@ -22,6 +24,10 @@ impl Covered {
                 };
                 // What was archived, also where retention has deleted it since.
                 for channel in &positions.channels {
+                    for writer in &channel.writers {
+                        let id = channel.source.id;
+                        covered.add_numbers(id, writer.writer, writer.next_number);
+                    }
                     for sub in &channel.sub_buffers {
                         let id = channel.source.id;
                         covered.add(id, sub.index, sub.generation, sub.archived_bytes);
@@ -33,6 +39,8 @@ impl Covered {
                 for run in &facts.runs {
                     if let Some(source) = facts.sources.get(run.source as usize) {
                         covered.add(source.id, run.sub_buffer, run.generation, run.to);
+                        let end = run.first_number.saturating_add(run.records.into());
+                        covered.add_numbers(source.id, run.writer, end);
                     }
                 }
             }
@@ -46,9 +54,31 @@ impl Covered {
         *at = (generation, to).max(*at);
     }
 
+    fn add_numbers(&mut self, id: ChannelId, writer: u64, next: u64) {
+        let at = self.writers.entry((id, writer)).or_insert(next);
+        *at = next.max(*at);
+    }
+
+    /// Whether all records are in archives that end at a byte of a sub-buffer.
+    pub(crate) fn has_bytes(&self, id: ChannelId, sub: u32, generation: u64, end: u32) -> bool {
+        self.subs.get(&(id, sub)).is_some_and(|at| (generation, end) <= *at)
+    }
+
+    /// The number behind the last archived record of a writer, if a part of this generation of a
+    /// sub-buffer is archived.
+    pub(crate) fn next(
+        &self,
+        id: ChannelId,
+        sub: u32,
+        generation: u64,
+        writer: u64,
+    ) -> Option<u64> {
+        let part = self.subs.get(&(id, sub)).is_some_and(|at| at.0 == generation);
+        part.then(|| self.writers.get(&(id, writer)).copied()).flatten()
+    }
+
     /// Whether a record is in an archive.
     pub(crate) fn has(&self, id: ChannelId, place: &Place) -> bool {
-        let at = self.subs.get(&(id, place.sub_buffer));
-        at.is_some_and(|at| (place.generation, place.end) <= *at)
+        self.has_bytes(id, place.sub_buffer, place.generation, place.end)
     }
 }

@@ -61,8 +61,8 @@ impl ArchiveName {
             names.extend(entry?.file_name().to_str().and_then(Self::parse));
         }
         names.sort_by(|a, b| {
-            let key = |n: &Self| (n.channel.clone(), n.number, n.sealed, n.file.clone());
-            key(a).cmp(&key(b))
+            let ours = (&a.channel, a.number, a.sealed, &a.file);
+            ours.cmp(&(&b.channel, b.number, b.sealed, &b.file))
         });
         Ok(names)
     }
@@ -92,6 +92,11 @@ impl ArchiveFd {
             return Err(io::Error::other("it is no regular file"));
         }
         Ok(Self(file))
+    }
+
+    /// What the system says of it.
+    pub(crate) fn metadata(&self) -> io::Result<std::fs::Metadata> {
+        self.0.metadata()
     }
 }
 

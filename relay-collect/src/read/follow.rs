@@ -4,13 +4,14 @@
 //! known by channel, writer and number: what was shown from a channel is not shown again when it
 //! appears in an archive.
 
+use super::drain::pass;
 use super::files::{ArchiveFd, ArchiveName};
 use super::joiner::Joiner;
 use super::live::Tail;
 use super::merge::{From, Merge, Piece};
 use super::prepare;
 use super::ranges::Ranges;
-use super::snapshot::{Sink, Snapshot, of_rows, pass};
+use super::snapshot::{Sink, Snapshot, of_rows};
 use super::split::split;
 use super::store::{Archive, Depth, Store, archive, void};
 use crate::query::Filter;
@@ -105,6 +106,12 @@ impl Follow {
                 done.insert(archive.name.stem().to_owned());
             }
         }
+        for piece in snapshot.backlog() {
+            let id = piece.source().id;
+            for (writer, first, records) in piece.records() {
+                shown.of(id, writer).add(first, first + records);
+            }
+        }
         for rows in snapshot.live() {
             shown.add_runs(&rows.sources, &rows.runs);
         }
@@ -139,7 +146,8 @@ impl Follow {
         let gone = self.find_channels()?;
         let mut live = Vec::new();
         for tail in self.tails.values_mut() {
-            let grabbed = tail.grab(true)?;
+            let seen = tail.look(true)?;
+            let grabbed = tail.grab(seen)?;
             let (id, shown) = (tail.source.id, &self.shown);
             let skip = |place: &super::split::Place| shown.has(id, place.writer, place.number);
             let split = split(tail, &grabbed, &mut self.notes, skip);

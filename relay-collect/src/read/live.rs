@@ -6,11 +6,13 @@
 //! second look began, so it is in the second look, or it is in an archive already. Of each writer
 //! only what is not behind its last record of the first look counts.
 
+use super::backlog::Backlog;
+use crate::live::source_of;
 use relay_fmt::callsite::Callsite;
-use relay_fmt::record::{self, Kind, Lease, Record, Records};
+use relay_fmt::record::{self, Kind, Records};
 use relay_fmt::rows::{Source, Span};
 use relay_fmt::time::{Anchor, Rate, RateEstimate};
-use relay_log::channel::{ChannelReader, Identity, Sub, TickSource};
+use relay_log::channel::{ChannelReader, Sub, TickSource};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ const INLINE: usize = 4096;
 /// A live channel that is read, once or again and again.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    pub(crate) reader: ChannelReader,
+    pub(crate) reader: Arc<ChannelReader>,
     pub(crate) source: Source,
     pub(crate) file: String,
     /// Descriptions, by number.
@@ -49,44 +51,12 @@ pub(crate) struct SubBytes {
     pub(crate) first: u32,
 }
 
-/// Who writes at some place of a sub-buffer, and how ticks become times there.
-#[derive(Debug, Clone)]
-pub(crate) struct Hand {
-    pub(crate) writer: u64,
-    pub(crate) next_number: u64,
-    pub(crate) tid: u32,
-    pub(crate) nesting: u8,
-    pub(crate) thread: Vec<u8>,
-    pub(crate) anchor: Anchor,
-}
-
-impl Hand {
-    pub(crate) fn of(record: &Record<'_>) -> Result<Self, relay_fmt::Error> {
-        let lease = Lease::parse(record.payload)?;
-        let (mono_ns, real_ns) = (lease.mono_ns, lease.real_ns);
-        let anchor = Anchor { tick: record.header.tick, mono_ns, real_ns };
-        Ok(Self {
-            writer: lease.writer,
-            next_number: lease.first_number,
-            tid: lease.tid,
-            nesting: lease.nesting,
-            thread: lease.name.to_vec(),
-            anchor,
-        })
-    }
-}
-
-/// The source that a channel's identity describes.
-pub(crate) fn source_of(identity: &Identity) -> Source {
-    Source {
-        id: identity.id,
-        channel: identity.name.clone(),
-        pid: identity.pid,
-        program: identity.program.clone(),
-        host: identity.host.clone(),
-        boot: identity.boot,
-        opened_ns: i64::try_from(identity.opened.real_ns).unwrap_or(i64::MAX),
-    }
+/// A sub-buffer that was looked at twice.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) sub: Sub,
+    /// How many of its bytes the first look saw.
+    pub(crate) first: u32,
 }
 
 impl Tail {
@@ -98,7 +68,7 @@ impl Tail {
         }
         Self {
             source: source_of(reader.identity()),
-            reader,
+            reader: Arc::new(reader),
             file,
             sites: Vec::new(),
             described: HashMap::new(),
@@ -110,33 +80,68 @@ impl Tail {
         }
     }
 
-    /// Copies out what is committed and not archived. With `changed`, only of the sub-buffers that
+    /// The same channel, with what is known of its callsites: to read it a second time.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            reader: Arc::clone(&self.reader),
+            source: self.source.clone(),
+            file: self.file.clone(),
+            sites: self.sites.clone(),
+            described: self.described.clone(),
+            inline: HashMap::new(),
+            spans: HashMap::new(),
+            floors: HashMap::new(),
+            rate: self.rate,
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Looks twice at what is committed and not archived. With `changed`, only at the sub-buffers that
     /// have changed since the last time.
-    pub(crate) fn grab(&mut self, changed: bool) -> Result<Vec<SubBytes>, Errno> {
+    pub(crate) fn look(&mut self, changed: bool) -> Result<Vec<Seen>, Errno> {
         let first = self.reader.scan()?;
-        let mut grabbed = Vec::new();
+        let first: HashMap<u32, &Sub> = first.iter().map(|sub| (sub.index, sub)).collect();
+        let mut all = Vec::new();
         for sub in self.reader.scan()? {
             let same = self.seen.get(&sub.index) == Some(&(sub.generation, sub.committed));
             let archived = sub.is_ready() && sub.archived == sub.generation;
             if sub.is_meta() || archived || sub.committed == 0 || (changed && same) {
                 continue;
             }
+            let was = first.get(&sub.index).filter(|was| was.generation == sub.generation);
+            all.push(Seen { sub, first: was.map_or(0, |was| was.committed) });
+        }
+        Ok(all)
+    }
+
+    /// Copies out what was looked at.
+    pub(crate) fn grab(&mut self, seen: Vec<Seen>) -> Result<Vec<SubBytes>, Errno> {
+        let mut grabbed = Vec::new();
+        for Seen { sub, first } in seen {
             // One that went on to another generation is in an archive, or it was given up.
-            let Some(data) = self.reader.read(&sub, 0)? else {
-                continue;
-            };
-            let was = first.iter().find(|was| was.index == sub.index);
-            let was = was.filter(|was| was.generation == sub.generation);
-            let first = was.map_or(0, |was| was.committed);
+            let Some(data) = self.reader.read(&sub, 0)? else { continue };
             if first == sub.committed {
                 self.seen.insert(sub.index, (sub.generation, sub.committed));
             }
-            let bytes = data.bytes;
-            grabbed.push(SubBytes { sub, bytes, first });
+            grabbed.push(SubBytes { sub, bytes: data.bytes, first });
         }
         // A description is committed before the first record that needs it.
         self.describe()?;
         Ok(grabbed)
+    }
+
+    /// Sees what is in them, and leaves the bytes where they are.
+    pub(crate) fn backlog(
+        &mut self,
+        seen: &[Seen],
+        notes: &mut Vec<String>,
+    ) -> Result<Backlog, Errno> {
+        let backlog = Backlog::of(self, seen, notes)?;
+        for Seen { sub, first } in seen.iter().filter(|seen| seen.first == seen.sub.committed) {
+            self.seen.insert(sub.index, (sub.generation, *first));
+        }
+        self.describe()?;
+        Ok(backlog)
     }
 
     fn describe(&mut self) -> Result<(), Errno> {

@@ -23,6 +23,8 @@ pub(crate) struct Loaded {
     lines: Option<Lines>,
     /// How many rows were put together.
     pub(crate) read: usize,
+    /// What is missing of the rows that should be here.
+    pub(crate) problem: Option<String>,
     /// How many more rows are meant, which are not here.
     pub(crate) sure: u64,
 }
@@ -74,7 +76,7 @@ impl Loaded {
         }
         let chains = chains(&buffer.spans);
         let read = order.len();
-        Self { buffer, order, chains, inline, lines: None, read, sure: 0 }
+        Self { buffer, order, chains, inline, lines: None, read, problem: None, sure: 0 }
     }
 
     /// Of these rows only those that are to be kept, with the numbers and sort times of all.

@@ -4,6 +4,7 @@
 //! when its earliest row is next (its latest, backwards) and forgotten after its last: memory is
 //! bounded by the blocks that overlap in time, not by how many there are.
 
+use super::backlog::BacklogPiece;
 use super::loaded::Loaded;
 use super::prepare::Read;
 use super::store::Archive;
@@ -20,6 +21,8 @@ pub(crate) enum From<'a> {
     Block(&'a Archive, &'a BlockEntry),
     /// Rows in memory.
     Rows(Box<RowBuffer>),
+    /// A part of what waits in a channel.
+    Backlog(Box<BacklogPiece>),
     /// Others read it, in the order in which pieces are opened.
     Ahead,
 }
@@ -161,7 +164,7 @@ impl<'a> Merge<'a> {
 
     fn open(&mut self, piece: Piece<'a>) {
         let number = piece.number;
-        let loaded = match (self.opener)(piece) {
+        let mut loaded = match (self.opener)(piece) {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return,
             Err(problem) => {
@@ -169,6 +172,7 @@ impl<'a> Merge<'a> {
                 return;
             }
         };
+        self.problems.extend(loaded.problem.take());
         let left = loaded.len();
         if left == 0 {
             return;

@@ -2,24 +2,29 @@
 //!
 //! ```text
 //!  live channels ── copied out first ──┐                        ┌── filter ── joiner ── sink
-//!    (live, split, rows)               ├── snapshot ── merge ───┤
+//!    (looks, live, split, rows)        ├── snapshot ── merge ───┤
+//!    (backlog: too much to be copied)  │   (rescue: gone since) │
 //!  archives ── opened afterwards ──────┘   (covered: once)      └── follow: again and again
 //!    (files, store)                                   audit: what there should be, and is not
 //! ```
 
 mod ahead;
 mod audit;
+mod backlog;
 mod context;
 mod covered;
+mod drain;
 mod files;
 mod follow;
 mod joiner;
 mod live;
 mod loaded;
+mod looks;
 mod merge;
 mod plan;
 mod prepare;
 mod ranges;
+mod rescue;
 mod rows;
 mod snapshot;
 mod split;

@@ -3,12 +3,13 @@
 use super::prepare::Read;
 use super::store::Archive;
 use crate::query::{BlockFacts, Filter};
-use relay_fmt::archive::BlockEntry;
-use relay_fmt::block::NO_LEVEL;
+use relay_fmt::archive::{BlockEntry, Summary};
+use relay_fmt::block::{Facts, NO_LEVEL, Target, Times};
+use relay_fmt::rows::Source;
 use std::fmt;
 
-/// A clock that was set back may have been wrong by so much: rows that happened before `--until`
-/// may sort so far behind it.
+/// A clock that was set back may have been wrong by so much: where only sort times are known, rows that
+/// happened before `--until` may sort so far behind it.
 const SET_BACK_NS: i64 = 86_400_000_000_000;
 /// Parts of one record may have times that differ by so much.
 const PARTS_NS: i64 = 1_000_000;
@@ -19,6 +20,8 @@ const PARTS_NS: i64 = 1_000_000;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plan {
+    /// Archives that the catalogue showed not to matter: their blocks are counted as skipped, too.
+    pub archives_skipped: u64,
     /// All blocks of all archives.
     pub blocks: u64,
     /// Their rows.
@@ -56,6 +59,7 @@ impl fmt::Display for Plan {
         ] {
             writeln!(f, "{count:>10} {what}")?;
         }
+        writeln!(f, "{:>10} archives not opened, by the catalogue", self.archives_skipped)?;
         writeln!(f, "{:>10} pieces decoded, {} records of them", self.decoded, self.rows_decoded)?;
         write!(f, "{:>10} live channels", self.live)
     }
@@ -80,36 +84,96 @@ impl Plan {
         let facts = &block.header.facts;
         self.blocks += 1;
         self.rows = self.rows.saturating_add(facts.rows);
-        let mut sources = facts.sources.iter();
-        if facts.rows == 0 || !sources.any(|s| filter.may_match_source(&s.channel, s.pid)) {
-            self.by_source += 1;
-            return false;
+        let (min_ns, max_ns) = times_ns(facts);
+        let what = What {
+            times: (facts.rows > 0).then_some(Times { min_ns, max_ns }),
+            sources: &facts.sources,
+            level_mask: facts.level_mask,
+            targets: &facts.targets,
+            text: &block.header.filter,
+        };
+        let excluded = what.excluded(filter);
+        excluded.map(|by| *self.of(by) += 1).is_none()
+    }
+
+    /// Whether an archive may hold what is meant; what excludes it is counted, for all its blocks.
+    pub(crate) fn admits_archive(&mut self, summary: &Summary, filter: &Filter) -> bool {
+        let what = What {
+            times: summary.times,
+            sources: &summary.sources,
+            level_mask: summary.level_mask,
+            targets: &summary.targets,
+            text: &summary.filter,
+        };
+        let Some(by) = what.excluded(filter) else { return true };
+        self.archives_skipped += 1;
+        self.blocks += summary.blocks;
+        self.rows = self.rows.saturating_add(summary.rows);
+        *self.of(by) += summary.blocks;
+        false
+    }
+
+    const fn of(&mut self, by: By) -> &mut u64 {
+        match by {
+            By::Source => &mut self.by_source,
+            By::Time => &mut self.by_time,
+            By::Level => &mut self.by_level,
+            By::Target => &mut self.by_target,
+            By::Filter => &mut self.by_filter,
         }
+    }
+}
+
+/// What showed that something need not be read.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Source,
+    Time,
+    Level,
+    Target,
+    Filter,
+}
+
+/// What is known of a block, or of an archive, before it is read.
+struct What<'a> {
+    /// `None`: there are no rows.
+    times: Option<Times>,
+    sources: &'a [Source],
+    level_mask: u8,
+    targets: &'a [Target],
+    text: &'a relay_fmt::block::Filter,
+}
+
+impl What<'_> {
+    /// What excludes that a row that is meant is in it.
+    fn excluded(&self, filter: &Filter) -> Option<By> {
+        let mut sources = self.sources.iter();
+        let of_source = sources.any(|s| filter.may_match_source(&s.channel, s.pid));
+        let Some(own) = self.times.filter(|_| of_source) else { return Some(By::Source) };
         // A part of a record that brings its callsite has no level in the facts, but in its bytes.
-        let hidden = facts.level_mask & NO_LEVEL != 0;
-        let targets: Vec<&str> = facts.targets.iter().map(|t| t.name.as_str()).collect();
+        let hidden = self.level_mask & NO_LEVEL != 0;
+        let targets: Vec<&str> = self.targets.iter().map(|t| t.name.as_str()).collect();
         let times = BlockFacts {
             level_mask: u8::MAX,
-            min_ns: facts.min_order_ns.saturating_sub(SET_BACK_NS),
-            max_ns: facts.max_order_ns.saturating_add(PARTS_NS),
+            min_ns: own.min_ns.saturating_sub(PARTS_NS),
+            max_ns: own.max_ns.saturating_add(PARTS_NS),
             targets: None,
         };
         let levels =
-            BlockFacts { level_mask: if hidden { u8::MAX } else { facts.level_mask }, ..times };
+            BlockFacts { level_mask: if hidden { u8::MAX } else { self.level_mask }, ..times };
         let all = BlockFacts { targets: (!hidden).then_some(&targets[..]), ..levels };
-        let by = if !filter.may_match_block(&times) {
-            &mut self.by_time
-        } else if !filter.may_match_block(&levels) {
-            &mut self.by_level
-        } else if !filter.may_match_block(&all) {
-            &mut self.by_target
-        } else if !filter.may_match_text(&block.header.filter) {
-            &mut self.by_filter
-        } else {
-            return true;
-        };
-        *by += 1;
-        false
+        let steps = [(By::Time, &times), (By::Level, &levels), (By::Target, &all)];
+        let by_facts = steps.into_iter().find(|(_, facts)| !filter.may_match_block(facts));
+        let by_text = || (!filter.may_match_text(self.text)).then_some(By::Filter);
+        by_facts.map(|(by, _)| by).or_else(by_text)
+    }
+}
+
+/// The times that all rows lie between.
+pub(crate) fn times_ns(facts: &Facts) -> (i64, i64) {
+    match facts.times {
+        Some(times) => (times.min_ns, times.max_ns),
+        None => (facts.min_order_ns.saturating_sub(SET_BACK_NS), facts.max_order_ns),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::loaded::Loaded;
 use super::merge::{From, Piece, unreadable};
+use super::plan::times_ns;
 use super::work::Work;
 use crate::query::Filter;
 use crate::render::is_span;
@@ -20,6 +21,12 @@ pub(crate) type Read = Result<Option<Loaded>, String>;
 pub(crate) fn read(piece: Piece<'_>, filter: &Filter, count: bool) -> Read {
     match piece.from {
         From::Rows(rows) => Ok(Some(Loaded::new(*rows))),
+        From::Backlog(piece) => {
+            let (rows, problem) = piece.rows()?;
+            let mut loaded = Loaded::new(rows);
+            loaded.problem = problem;
+            Ok(Some(loaded))
+        }
         From::Ahead => Err("a block was to be read elsewhere".into()),
         From::Block(archive, block) => {
             let selects = block.header.kind == BlockKind::Columns as u8 && filter.can_select();
@@ -56,8 +63,8 @@ pub(crate) fn tally<W: Work>(piece: &Piece<'_>, filter: &Filter, work: &mut W) -
                 .as_ref()
                 .map_or_else(|| filter.any_site(), |site| filter.may_match_site(site))
     };
-    // Times are at most what rows sort by.
-    let one = filter.any_time() && work.is_one(facts.min_order_ns, facts.max_order_ns);
+    let (min_ns, max_ns) = times_ns(facts);
+    let one = filter.all_may_match_time(min_ns, max_ns) && work.is_one(min_ns, max_ns);
     let mut parts = false;
     let body = match read_body(&archive.bytes, block) {
         Ok(body) => body,

@@ -4,28 +4,29 @@
 //! meanwhile is seen in both, and what both hold is taken from the archive.
 
 use super::ahead::{self, Ahead};
-use super::context;
+use super::backlog::BacklogPiece;
+use super::context::{self, Wanted};
 use super::covered::Covered;
+use super::drain::{WorkSink, drain, drain_lines};
 use super::joiner::Joiner;
-use super::live::{SubBytes, Tail};
-use super::loaded::Loaded;
+use super::live::Tail;
+use super::looks::{Found, Grabbed, Left, find_all};
 use super::merge::{From, Merge, Piece};
 use super::plan::{self, Plan};
 use super::prepare;
+use super::rescue::Rescue;
 use super::split::split;
-use super::store::{Archive, Archives, Channels, Depth, Store};
+use super::store::{Archive, Archives, Depth, Store};
 use super::work::Work;
 use crate::query::Filter;
 use crate::render::Event;
-use crate::unproven;
-use relay_fmt::archive::BlockEntry;
-use relay_fmt::block::RowBuffer;
-use relay_fmt::record::Kind;
-use relay_fmt::rows::ChannelId;
-use relay_log::channel::Sub;
+use relay_fmt::archive::{BlockEntry, Summary};
+use relay_fmt::block::{Facts, RowBuffer};
+use relay_fmt::rows::{ChannelId, Source};
 use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// What [`Snapshot::events`] gives events to; it ends the walk with [`ControlFlow::Break`].
 pub type Sink<'s> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 's;
@@ -36,6 +37,8 @@ pub struct Snapshot {
     archives: Vec<Archive>,
     /// The rows of live channels that are in no archive.
     live: Vec<RowBuffer>,
+    /// The same, where it is more than is copied at once.
+    backlog: Vec<BacklogPiece>,
     /// Records of which only parts were there.
     joiner: Joiner,
     /// Channels whose processes were there.
@@ -51,30 +54,9 @@ pub struct Snapshot {
 /// No more threads than this read blocks: each has some of them in memory.
 const THREADS: usize = 4;
 
-/// Live channels as they were grabbed.
-#[derive(Debug)]
-pub(crate) struct Grabbed {
-    pub(crate) tail: Tail,
-    pub(crate) subs: Vec<SubBytes>,
-    pub(crate) alive: bool,
-}
-
-/// Opens and grabs all live channels.
-pub(crate) fn grab_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<Grabbed>> {
-    let Channels { channels, refused } = store.channels()?;
-    notes.extend(refused.iter().map(|(file, why)| format!("{file}: {why}")));
-    let mut all = Vec::new();
-    for (file, reader) in channels {
-        let alive = reader.is_alive().unwrap_or(true);
-        let waiting = |sub: &Sub| if sub.archived == sub.generation { 0 } else { sub.committed };
-        if let Some(unproven) = unproven::of(&reader, waiting) {
-            notes.push(format!("{file}: {}", unproven::text(&unproven)));
-        }
-        let mut tail = Tail::new(file, reader);
-        let subs = tail.grab(false)?;
-        all.push(Grabbed { tail, subs, alive });
-    }
-    Ok(all)
+/// The archives of a channel's name.
+fn own<'a>(archives: &'a [Archive], source: &Source) -> Vec<&'a Archive> {
+    archives.iter().filter(|archive| archive.name.channel == source.channel).collect()
 }
 
 impl Snapshot {
@@ -86,23 +68,47 @@ impl Snapshot {
         Self::take_with_tails(store).map(|(snapshot, _)| snapshot)
     }
 
+    /// Takes a snapshot of what `filter` may mean: archives are not opened that the catalogue shows to
+    /// hold nothing of it. Only what this filter means, or less, is to be asked of it.
+    ///
+    /// # Errors
+    /// As [`Snapshot::take`].
+    pub fn take_for(store: &Store, filter: &Filter) -> io::Result<Self> {
+        Self::take_where(store, Some(filter)).map(|(snapshot, _)| snapshot)
+    }
+
     /// Takes a snapshot, and hands over the channels for who wants to go on reading them.
     pub(crate) fn take_with_tails(store: &Store) -> io::Result<(Self, Vec<Tail>)> {
-        let mut notes = Vec::new();
-        let grabbed = grab_all(store, &mut notes)?;
-        let Archives { archives, unreadable } = store.archives(Depth::Quick)?;
+        Self::take_where(store, None)
+    }
+
+    fn take_where(store: &Store, filter: Option<&Filter>) -> io::Result<(Self, Vec<Tail>)> {
+        let (mut notes, mut plan) = (Vec::new(), Plan::default());
+        let found = find_all(store, &mut notes)?;
+        // What archives hold of a channel that lives must not be shown a second time.
+        let live: HashSet<ChannelId> = found.iter().map(Found::id).collect();
+        let wanted = &mut |summary: &Summary| {
+            summary.sources.iter().any(|source| live.contains(&source.id))
+                || filter.is_none_or(|filter| plan.admits_archive(summary, filter))
+        };
+        let Archives { archives, unreadable, .. } = store.archives_with(Depth::Quick, wanted)?;
         let covered = Covered::of(&archives);
         let problems = damages(&archives, &unreadable);
         let mut snapshot = Self {
             archives,
             live: Vec::new(),
+            backlog: Vec::new(),
             joiner: Joiner::default(),
             alive: HashSet::new(),
             problems,
             notes,
-            plan: Plan::default(),
+            plan,
         };
-        let tails = grabbed.into_iter().map(|g| snapshot.add(&covered, g));
+        let rescue = Arc::new(Rescue::new(store));
+        let tails = found.into_iter().map(|found| match found {
+            Found::Copied(grabbed) => snapshot.add(&covered, *grabbed),
+            Found::Left(left) => snapshot.add_backlog(*left, &covered, &rescue),
+        });
         let tails = tails.collect();
         Ok((snapshot, tails))
     }
@@ -115,13 +121,24 @@ impl Snapshot {
         }
         let notes = &mut self.notes;
         let split = split(&mut tail, &subs, notes, |place| covered.has(id, place));
-        let name = &tail.source.channel;
-        let own: Vec<_> = self.archives.iter().filter(|a| a.name.channel == *name).collect();
-        context::find(&mut tail, &own, &split);
+        let mut wanted = Wanted::new(id);
+        wanted.add(&split, tail.rate());
+        let archives = own(&self.archives, &tail.source);
+        context::find(&mut tail, &archives, wanted);
         let rows = super::rows::build(&mut tail, split);
         if !rows.is_empty() {
             self.live.push(rows);
         }
+        tail
+    }
+
+    fn add_backlog(&mut self, left: Left, covered: &Covered, rescue: &Arc<Rescue>) -> Tail {
+        let Left { mut tail, backlog, alive } = left;
+        if alive {
+            self.alive.insert(tail.source.id);
+        }
+        let archives = own(&self.archives, &tail.source);
+        self.backlog.extend(backlog.pieces(&mut tail, &archives, covered, rescue));
         tail
     }
 
@@ -140,13 +157,17 @@ impl Snapshot {
         &self.live
     }
 
+    pub(crate) fn backlog(&self) -> &[BacklogPiece] {
+        &self.backlog
+    }
+
     /// Gives all events that `filter` means to `sink`: in time order, stable within each writer, or
     /// backwards.
     ///
     /// Damaged blocks are added to [`Snapshot::problems`].
     pub fn events(&mut self, filter: &mut Filter, reverse: bool, sink: &mut Sink<'_>) {
-        let live = std::mem::take(&mut self.live);
-        let pieces = pieces(&self.archives, live, filter, &mut self.plan);
+        let (live, backlog) = (std::mem::take(&mut self.live), std::mem::take(&mut self.backlog));
+        let pieces = pieces(&self.archives, live, backlog, filter, &mut self.plan);
         let (wanted, plan) = (filter.clone(), &mut self.plan);
         let opener = Box::new(move |piece| plan.count(prepare::read(piece, &wanted, false)));
         let mut merge = Merge::new(pieces, reverse, opener);
@@ -164,10 +185,16 @@ impl Snapshot {
     pub fn range_ns(&self, filter: &Filter) -> Option<(i64, i64)> {
         let blocks = plan::admitted(&self.archives, filter, &mut Plan::default());
         let blocks = blocks.iter().map(|(_, _, block)| &block.header.facts);
-        let blocks = blocks.map(|facts| (facts.min_order_ns, facts.max_order_ns));
+        // What old headers do not know must not make the range a day longer.
+        let of = |facts: &Facts| match facts.times {
+            Some(times) => (times.min_ns, times.max_ns),
+            None => (facts.min_order_ns, facts.max_order_ns),
+        };
+        let blocks = blocks.map(of);
         let live =
             self.live.iter().flat_map(RowBuffer::rows).map(|row| (row.time_ns, row.order_ns));
-        let all = blocks.chain(live).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        let backlog = self.backlog.iter().map(|piece| (piece.min_ns, piece.max_ns));
+        let all = blocks.chain(live).chain(backlog).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
         Some(filter.narrow_ns(all))
     }
 
@@ -182,8 +209,8 @@ impl Snapshot {
         make: &dyn Fn() -> W,
         out: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Vec<W> {
-        let live = std::mem::take(&mut self.live);
-        let mut pieces = pieces(&self.archives, live, filter, &mut self.plan);
+        let (live, backlog) = (std::mem::take(&mut self.live), std::mem::take(&mut self.backlog));
+        let mut pieces = pieces(&self.archives, live, backlog, filter, &mut self.plan);
         super::merge::sort(&mut pieces, reverse);
         let ahead = pieces.iter().map(Piece::ahead).collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
@@ -201,7 +228,7 @@ impl Snapshot {
             let opener = Box::new(|_| plan.count(pool.take()));
             let mut merge = Merge::new(ahead, reverse, opener);
             let mut filter = filter.clone();
-            let mut sink = WorkSink { work: own, text: Vec::new(), out };
+            let mut sink = WorkSink::new(own, out);
             drain_lines(
                 &mut merge,
                 &mut Joiner::new(reverse),
@@ -217,135 +244,11 @@ impl Snapshot {
     }
 }
 
-/// Gives single events to a work, and what it writes to `out`.
-struct WorkSink<'s, W> {
-    work: &'s mut W,
-    text: Vec<u8>,
-    out: &'s mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-}
-
-impl<W: Work> WorkSink<'_, W> {
-    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
-        self.text.clear();
-        if self.work.event(event, &mut self.text) {
-            return (self.out)(&self.text);
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn drain_lines<W: Work>(
-    merge: &mut Merge<'_>,
-    joiner: &mut Joiner,
-    filter: &mut Filter,
-    alive: &HashSet<ChannelId>,
-    notes: &mut Vec<String>,
-    sink: &mut WorkSink<'_, W>,
-) {
-    while let Some((loaded, from, to)) = merge.next_run() {
-        let flow = match loaded.lines(from, to) {
-            Some(lines) => (sink.out)(lines),
-            None => pass(loaded, from, joiner, filter, notes, &mut |event| sink.event(event)),
-        };
-        if flow.is_break() {
-            return;
-        }
-    }
-    for row in joiner.finish(alive) {
-        if incomplete(row, filter, notes, &mut |event| sink.event(event)).is_break() {
-            return;
-        }
-    }
-}
-
-fn drain(
-    merge: &mut Merge<'_>,
-    joiner: &mut Joiner,
-    filter: &mut Filter,
-    alive: &HashSet<ChannelId>,
-    notes: &mut Vec<String>,
-    sink: &mut Sink<'_>,
-) {
-    while let Some((loaded, row)) = merge.next() {
-        if pass(loaded, row, joiner, filter, notes, sink).is_break() {
-            return;
-        }
-    }
-    for row in joiner.finish(alive) {
-        if incomplete(row, filter, notes, sink).is_break() {
-            return;
-        }
-    }
-}
-
-/// Gives one row to `sink`, if it is meant; parts of a record once they are whole.
-pub(crate) fn pass(
-    loaded: &Loaded,
-    row: usize,
-    joiner: &mut Joiner,
-    filter: &mut Filter,
-    notes: &mut Vec<String>,
-    sink: &mut Sink<'_>,
-) -> ControlFlow<()> {
-    let mut spans = Vec::new();
-    let Some(event) = loaded.event(row, &mut spans) else {
-        return ControlFlow::Continue(());
-    };
-    if event.row.kind == Kind::Fragment
-        && let Some(joined) = joiner.take(&event)
-    {
-        if let Some(broken) = joined.broken {
-            incomplete(broken, filter, notes, sink)?;
-        }
-        return match joined.whole {
-            Some(whole) => single(whole, filter, sink).map_continue(|_| ()),
-            None => ControlFlow::Continue(()),
-        };
-    }
-    if filter.matches(&event) {
-        return sink(&event);
-    }
-    ControlFlow::Continue(())
-}
-
-/// Gives the only row of a buffer to `sink`; whether it was meant.
-fn single(row: RowBuffer, filter: &mut Filter, sink: &mut Sink<'_>) -> ControlFlow<(), bool> {
-    let loaded = Loaded::new(row);
-    let mut spans = Vec::new();
-    let Some(event) = loaded.event(0, &mut spans) else {
-        return ControlFlow::Continue(false);
-    };
-    if !filter.matches(&event) {
-        return ControlFlow::Continue(false);
-    }
-    sink(&event).map_continue(|()| true)
-}
-
-/// Gives what there is of a record whose other parts are missing.
-pub(crate) fn incomplete(
-    row: RowBuffer,
-    filter: &mut Filter,
-    notes: &mut Vec<String>,
-    sink: &mut Sink<'_>,
-) -> ControlFlow<()> {
-    let (source, run) = (row.sources.first(), row.runs.first());
-    let note = source.zip(run).map(|(source, run)| {
-        let (channel, pid, writer, number) =
-            (&source.channel, source.pid, run.writer, run.first_number);
-        format!(
-            "channel {channel}, pid {pid}: record {number} of writer {writer} is incomplete: its other parts are missing"
-        )
-    });
-    if single(row, filter, sink)? {
-        notes.extend(note);
-    }
-    ControlFlow::Continue(())
-}
-
 /// What can hold what `filter` means.
 pub(crate) fn pieces<'a>(
     archives: &'a [Archive],
     live: Vec<RowBuffer>,
+    backlog: Vec<BacklogPiece>,
     filter: &Filter,
     plan: &mut Plan,
 ) -> Vec<Piece<'a>> {
@@ -360,6 +263,11 @@ pub(crate) fn pieces<'a>(
         plan.live += 1;
         // Behind all blocks.
         pieces.extend(of_rows(rows, plan.blocks + plan.live));
+    }
+    for piece in backlog {
+        plan.live += 1;
+        let (min_ns, max_ns, number) = (piece.min_ns, piece.max_ns, plan.blocks + plan.live);
+        pieces.push(Piece { from: From::Backlog(Box::new(piece)), min_ns, max_ns, number });
     }
     pieces
 }

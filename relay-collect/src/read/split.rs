@@ -1,6 +1,7 @@
 //! The records of a live channel's sub-buffers, each with its place.
 
-use super::live::{Hand, SubBytes, Tail};
+use super::live::{SubBytes, Tail};
+use crate::live::Hand;
 use relay_fmt::record::{Kind, Record, Records};
 use relay_fmt::time::Anchor;
 use std::collections::HashMap;
@@ -43,18 +44,9 @@ pub(crate) fn split<'a>(
     let mut last: HashMap<u64, u64> = HashMap::new();
     for of in grabbed {
         let before = all.len();
-        if let Err(error) = one(tail, of, &mut all) {
-            let (file, sub, generation) = (&tail.file, of.sub.index, of.sub.generation);
-            notes.push(format!(
-                "{file}: sub-buffer {sub}, generation {generation}: {error}; what follows in it is left out"
-            ));
-        }
-        for split in all.iter().skip(before) {
-            if split.place.end <= of.first {
-                let most = last.entry(split.place.writer).or_insert(0);
-                *most = split.place.number.max(*most);
-            }
-        }
+        let file = tail.file.clone();
+        all_of(&mut |anchor| tail.see(anchor), &file, of, &mut all, notes);
+        add_last(all.get(before..).unwrap_or_default(), of.first, &mut last);
     }
     all.retain(|split| {
         let place = &split.place;
@@ -63,8 +55,32 @@ pub(crate) fn split<'a>(
     all
 }
 
+/// Takes one sub-buffer apart, and says what does not parse. `see` is shown anchors.
+pub(crate) fn all_of<'a>(
+    see: &mut dyn FnMut(Anchor),
+    file: &str,
+    of: &'a SubBytes,
+    all: &mut Vec<Split<'a>>,
+    notes: &mut Vec<String>,
+) {
+    if let Err(error) = one(see, of, all) {
+        let (sub, generation) = (of.sub.index, of.sub.generation);
+        notes.push(format!(
+            "{file}: sub-buffer {sub}, generation {generation}: {error}; what follows in it is left out"
+        ));
+    }
+}
+
+/// Notes the last number of each writer within the first bytes of a sub-buffer.
+pub(crate) fn add_last(all: &[Split<'_>], bytes: u32, last: &mut HashMap<u64, u64>) {
+    for split in all.iter().filter(|split| split.place.end <= bytes) {
+        let most = last.entry(split.place.writer).or_insert(0);
+        *most = split.place.number.max(*most);
+    }
+}
+
 fn one<'a>(
-    tail: &mut Tail,
+    see: &mut dyn FnMut(Anchor),
     of: &'a SubBytes,
     all: &mut Vec<Split<'a>>,
 ) -> Result<(), relay_fmt::Error> {
@@ -75,14 +91,14 @@ fn one<'a>(
         match record.kind {
             Kind::Lease => {
                 let new = Hand::of(&record)?;
-                tail.see(new.anchor);
+                see(new.anchor);
                 let (anchor, number) = (new.anchor, new.next_number);
                 hand = Some((Arc::new(new), anchor, number));
                 continue;
             }
             Kind::Anchor => {
                 let anchor = Anchor::parse(record.header.tick, record.payload)?;
-                tail.see(anchor);
+                see(anchor);
                 if let Some(hand) = &mut hand {
                     hand.1 = anchor;
                 }
@@ -129,7 +145,8 @@ mod tests {
         (0..400u32).for_each(|i| writer.write(&i.to_le_bytes()).unwrap());
         let reader = ChannelReader::open(dir.path(), channel.file_name().as_ref(), None).unwrap();
         let mut tail = Tail::new(channel.file_name(), reader);
-        let mut grabbed = tail.grab(false).unwrap();
+        let seen = tail.look(false).unwrap();
+        let mut grabbed = tail.grab(seen).unwrap();
         assert!(grabbed.len() > 2, "several sub-buffers");
         let numbers = |tail: &mut Tail, grabbed: &[SubBytes]| -> Vec<u64> {
             let mut notes = Vec::new();

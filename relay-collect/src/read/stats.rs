@@ -1,5 +1,6 @@
 //! Counting events by level, target, template, time and writer.
 
+use super::plan::times_ns;
 use super::work::Work;
 use crate::render::Event;
 use relay_fmt::block::Facts;
@@ -195,7 +196,7 @@ impl Stats {
     }
 
     fn whole(&mut self, facts: &Facts) {
-        self.time(facts.max_order_ns, facts.rows);
+        self.time(times_ns(facts).1, facts.rows);
         for run in &facts.runs {
             if let Some(source) = facts.sources.get(run.source as usize) {
                 self.writers.add(Writer::of(source, run), run.records.into());

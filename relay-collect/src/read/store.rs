@@ -1,8 +1,9 @@
 //! A directory of archives and live channels, opened while others move things in it.
 
 use super::files::{ArchiveFd, ArchiveName, stem};
+use crate::catalogue;
 use relay_fmt::archive::{
-    self, BlockEntry, Damage, DamageKind, Directory, Entry, Opened, ReadAt, ScanOptions,
+    self, BlockEntry, Damage, DamageKind, Directory, Entry, Opened, ReadAt, ScanOptions, Summary,
     read_control,
 };
 use relay_log::channel::{ChannelReader, OpenError};
@@ -17,7 +18,11 @@ pub struct Store {
     archive_dir: PathBuf,
     live_dir: PathBuf,
     uid: Option<u32>,
+    copied_at_once: u64,
 }
+
+/// What waits in live channels is copied out at once up to so many bytes; more is read in pieces.
+const COPIED_AT_ONCE: u64 = 32 << 20;
 
 /// An archive that was opened, and what it consists of.
 #[derive(Debug)]
@@ -49,8 +54,10 @@ impl Archive {
 pub struct Archives {
     /// Those that were opened, by channel and number.
     pub archives: Vec<Archive>,
-    /// The others, and why not.
+    /// Those that could not be, and why not.
     pub unreadable: Vec<(ArchiveName, String)>,
+    /// Those that were left out, see [`Store::archives_with`].
+    pub skipped: usize,
 }
 
 /// All live channels, and what could not be opened.
@@ -89,6 +96,7 @@ impl Store {
             archive_dir: dir.join("archive"),
             live_dir: live_dir.map_or_else(|| dir.join("live"), Path::to_owned),
             uid: None,
+            copied_at_once: COPIED_AT_ONCE,
         })
     }
 
@@ -97,6 +105,18 @@ impl Store {
     pub const fn allow_uid(mut self, uid: Option<u32>) -> Self {
         self.uid = uid;
         self
+    }
+
+    /// Copies out at most so many bytes of live channels before archives are read; of channels that
+    /// hold more, the bytes are read when they are shown. Default: 32 MiB.
+    #[must_use]
+    pub const fn copy_at_once(mut self, bytes: u64) -> Self {
+        self.copied_at_once = bytes;
+        self
+    }
+
+    pub(crate) const fn copied_at_once(&self) -> u64 {
+        self.copied_at_once
     }
 
     /// Where archives stand.
@@ -157,8 +177,34 @@ impl Store {
     /// # Errors
     /// When the directory cannot be read.
     pub fn archives(&self, depth: Depth) -> io::Result<Archives> {
+        self.archives_with(depth, &mut |_| true)
+    }
+
+    /// Opens all archives but those that `wanted` does not want by what the catalogue says of them.
+    /// Those that it says nothing of, or that matter to others, are always opened.
+    ///
+    /// # Errors
+    /// As [`Store::archives`].
+    pub fn archives_with(
+        &self,
+        depth: Depth,
+        wanted: &mut dyn FnMut(&Summary) -> bool,
+    ) -> io::Result<Archives> {
         let mut found = Archives::default();
-        for (name, bytes) in self.descriptors(&mut found)? {
+        let descriptors = self.descriptors(&mut found)?;
+        let catalogue = match depth {
+            // After the listing: what it was made of since is looked at again.
+            Depth::Quick => catalogue::read(&self.archive_dir),
+            Depth::Whole => HashMap::new(),
+        };
+        for (name, bytes) in descriptors {
+            if let Some(summary) = catalogue.get(&name.file).filter(|s| !s.supersedes)
+                && catalogue::identity(&name.file, &bytes.metadata()?) == summary.identity
+                && !wanted(summary)
+            {
+                found.skipped += 1;
+                continue;
+            }
             match archive(name, bytes, depth) {
                 Ok(Some(archive)) => found.archives.push(archive),
                 Ok(None) => {}

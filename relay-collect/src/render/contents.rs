@@ -1,7 +1,7 @@
 //! What the messages of a block contain.
 
 use super::{View, is_span};
-use relay_fmt::block::{Filter, FilterBuilder, RowBuffer};
+use relay_fmt::block::{Filter, FilterBuilder, RowBuffer, Sieve};
 use relay_fmt::record::Kind;
 
 /// Gathers what searches look at, as it is shown to them.
@@ -21,7 +21,25 @@ impl Contents {
         if self.unknown {
             return;
         }
-        for event in View::new(rows).events().filter(|event| !is_span(event.row.kind)) {
+        // For each callsite: nothing yet, or its sieve where it has one.
+        let mut sieves: Vec<Option<Option<Sieve>>> = Vec::new();
+        sieves.resize_with(rows.callsites.len(), || None);
+        let view = View::new(rows);
+        for (row, callsite) in rows.rows().zip(&rows.callsite) {
+            if is_span(row.kind) {
+                continue;
+            }
+            let plain = matches!(row.kind, Kind::Event | Kind::SpanEvent);
+            if plain
+                && let (Some(callsite), Some(at)) = (row.callsite, callsite.checked_sub(1))
+                && let Some(sieve) = sieves.get_mut(at as usize)
+                && let Some(sieve) =
+                    sieve.get_or_insert_with(|| Sieve::new(callsite, &mut self.filter))
+                && sieve.add(callsite, row.payload, &mut self.filter)
+            {
+                continue;
+            }
+            let Some(event) = view.event(row) else { continue };
             self.text.clear();
             // What parses is what is searched.
             let _ = event.write_message(&mut self.text);

@@ -1,7 +1,7 @@
 //! The frame in front of a block's body.
 
 use crate::block::zstd_frame;
-use crate::block::{EncodedBlock, Error, Facts, Filter, Sections, Target, Times, meta};
+use crate::block::{EncodedBlock, Error, Facts, Filter, Sections, Times, meta};
 use crate::bytes::{Cursor, put_prefixed, put_varint, unzigzag, zigzag};
 
 type Result<T, E = Error> = std::result::Result<T, E>;
@@ -160,11 +160,7 @@ fn lists(facts: &Facts) -> Vec<u8> {
     let mut out = Vec::new();
     meta::put_sources(&mut out, &facts.sources);
     meta::put_runs(&mut out, &facts.runs);
-    put_varint(&mut out, facts.targets.len() as u64);
-    for target in &facts.targets {
-        out.push(target.level_mask);
-        put_prefixed(&mut out, target.name.as_bytes());
-    }
+    meta::put_targets(&mut out, &facts.targets);
     put_varint(&mut out, facts.digests.len() as u64);
     for digest in &facts.digests {
         out.extend_from_slice(&digest.to_le_bytes());
@@ -176,11 +172,7 @@ fn take_lists(bytes: &[u8]) -> Result<Facts> {
     let mut input = Cursor::new(bytes);
     let sources = meta::take_sources(&mut input)?;
     let runs = meta::take_runs(&mut input)?;
-    let mut targets = Vec::new();
-    for _ in 0..meta::count(&mut input, 2)? {
-        let level_mask = input.u8()?;
-        targets.push(Target { name: input.text()?.to_owned(), level_mask });
-    }
+    let targets = meta::take_targets(&mut input)?;
     let count = meta::count(&mut input, 8)?;
     let digests: Result<Vec<u64>, crate::Error> = (0..count).map(|_| input.u64()).collect();
     if runs.iter().any(|run| run.source as usize >= sources.len()) {

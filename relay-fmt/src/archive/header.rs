@@ -5,8 +5,10 @@ use crate::bytes::{Cursor, put_prefixed};
 
 /// The version of the format that is written and read.
 pub const VERSION: u16 = 1;
+/// A compatible feature: the archive was packed again, as well as it can be.
+pub const REPACKED: u32 = 1;
 /// The compatible features that this version knows; others are ignored.
-pub const COMPATIBLE: u32 = 0;
+pub const COMPATIBLE: u32 = REPACKED;
 /// The incompatible features that this version knows; others are refused.
 pub const INCOMPATIBLE: u32 = 0;
 

@@ -19,6 +19,7 @@
 //! Nothing here opens a file: what is read is a [`ReadAt`]. Byte tables: `docs/format/archive.md`.
 
 mod block_header;
+mod catalogue;
 mod control;
 mod control_codec;
 mod directory;
@@ -33,13 +34,14 @@ mod walk;
 mod writer;
 
 pub use block_header::{BlockEntry, BlockHeader};
+pub use catalogue::{Identity, Summary, put_catalogue, take_catalogue};
 pub use control::{
     Announce, ChannelPosition, Entry, Final, Note, Positions, Quarantine, SubBufferPosition,
     Supersedes, Tombstone, Unproven, WriterPosition,
 };
 pub use directory::{ControlPlace, Directory};
 pub use error::Error;
-pub use header::{COMPATIBLE, FileHeader, INCOMPATIBLE, VERSION};
+pub use header::{COMPATIBLE, FileHeader, INCOMPATIBLE, REPACKED, VERSION};
 pub use read::{Opened, ReadAt, open, read_block, read_body, read_control};
 pub use scan::{Damage, DamageKind, Scan, ScanOptions, rescan, scan};
 pub use verify::{Problem, Report, verify};

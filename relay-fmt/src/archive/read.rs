@@ -215,11 +215,22 @@ pub fn read_control<R: ReadAt + ?Sized>(
     directory: &Directory,
     place: ControlPlace,
 ) -> Result<Vec<Entry>> {
+    let content = control_content(source, directory, place)?;
+    let offset = place.offset;
+    control_codec::decode(&content).map_err(|error| Error::Frame { offset, error })
+}
+
+/// Reads the content of a control frame of an archive.
+pub(crate) fn control_content<R: ReadAt + ?Sized>(
+    source: &R,
+    directory: &Directory,
+    place: ControlPlace,
+) -> Result<Vec<u8>> {
     let bad = |error: block::Error| Error::Frame { offset: place.offset, error };
     let (head, content) =
         frame_at(source, place.offset, source.len()?)?.map_err(|error| bad(error.into()))?;
     if head.kind != FrameKind::Control || head.uuid != directory.header.uuid {
         return Err(bad(crate::Error::new("no control frame of this archive is here").into()));
     }
-    control_codec::decode(&content).map_err(bad)
+    Ok(content)
 }

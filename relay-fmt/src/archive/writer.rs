@@ -7,6 +7,7 @@ use super::directory::{ControlPlace, Directory};
 use super::error::{Error, Result};
 use super::frame::{FrameKind, put_frame};
 use super::header::FileHeader;
+use super::read::{self, ReadAt};
 use super::scan::Scan;
 use crate::block::{self, EncodedBlock, MAX_CONTENT};
 
@@ -121,11 +122,31 @@ impl ArchiveWriter {
     /// When they are too long for one frame; then nothing has changed.
     pub fn control(&mut self, entries: &[Entry]) -> Result<Vec<u8>> {
         let offset = self.offset;
-        let bad = |error: block::Error| Error::Frame { offset, error };
-        let content = control_codec::encode(entries).map_err(bad)?;
+        let content =
+            control_codec::encode(entries).map_err(|error| Error::Frame { offset, error })?;
+        self.put_control(&content)
+    }
+
+    /// The bytes of a control frame that says what one of another archive says, also where that is
+    /// more than this version knows.
+    ///
+    /// # Errors
+    /// When there is no control frame at that place.
+    pub fn copy_control<R: ReadAt + ?Sized>(
+        &mut self,
+        source: &R,
+        directory: &Directory,
+        place: ControlPlace,
+    ) -> Result<Vec<u8>> {
+        let content = read::control_content(source, directory, place)?;
+        self.put_control(&content)
+    }
+
+    fn put_control(&mut self, content: &[u8]) -> Result<Vec<u8>> {
+        let offset = self.offset;
         let (mut piece, uuid) = (Vec::new(), &self.directory.header.uuid);
-        put_frame(&mut piece, FrameKind::Control, uuid, offset, &content)
-            .map_err(|error| bad(error.into()))?;
+        put_frame(&mut piece, FrameKind::Control, uuid, offset, content)
+            .map_err(|error| Error::Frame { offset, error: error.into() })?;
         let len = piece.len() as u64;
         self.directory.controls.push(ControlPlace { offset, len });
         self.offset += len;

@@ -3,8 +3,8 @@
 //! Runs lie column by column, numbers as differences to the run before, since the runs of a block
 //! are alike: `docs/format/archive.md`, "Lists".
 
-use super::RowBuffer;
 use super::error::{Error, Result, malformed};
+use super::{RowBuffer, Target};
 use crate::bytes::{Cursor, put_prefixed, put_varint, unzigzag, zigzag};
 use crate::callsite::Callsite;
 use crate::rows::{ChannelId, Run, Source, Span};
@@ -58,6 +58,23 @@ pub(crate) fn put_sources(out: &mut Vec<u8>, sources: &[Source]) {
 pub(crate) fn take_sources(input: &mut Cursor<'_>) -> Result<Vec<Source>> {
     let count = count(input, 37)?;
     (0..count).map(|_| take_source(input)).collect()
+}
+
+pub(crate) fn put_targets(out: &mut Vec<u8>, targets: &[Target]) {
+    put_varint(out, targets.len() as u64);
+    for target in targets {
+        out.push(target.level_mask);
+        put_prefixed(out, target.name.as_bytes());
+    }
+}
+
+pub(crate) fn take_targets(input: &mut Cursor<'_>) -> Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    for _ in 0..count(input, 2)? {
+        let level_mask = input.u8()?;
+        targets.push(Target { name: input.text()?.to_owned(), level_mask });
+    }
+    Ok(targets)
 }
 
 /// The numbers of a run that are stored as differences, in the order they are stored in.

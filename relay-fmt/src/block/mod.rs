@@ -17,6 +17,7 @@ mod filter;
 pub(crate) mod meta;
 mod rows_kind;
 mod shape;
+mod sieve;
 #[cfg(test)]
 mod tests;
 pub(crate) mod zstd_frame;
@@ -26,6 +27,7 @@ pub use builder::{BlockBuilder, BlockOptions, EncodedBlock};
 pub use error::Error;
 pub use facts::{Facts, NO_LEVEL, Target, Times, digest};
 pub use filter::{Filter, FilterBuilder};
+pub use sieve::Sieve;
 pub use zstd_frame::MAX_CONTENT;
 
 /// How the rows of a block lie in it.

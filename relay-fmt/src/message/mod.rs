@@ -13,6 +13,8 @@ mod template;
 mod tests;
 
 pub use template::Template;
+#[cfg(feature = "archive")]
+pub(crate) use template::plain_texts;
 
 use crate::bytes::{Error, Result};
 use crate::callsite::Callsite;

@@ -210,6 +210,31 @@ struct FixedOrField {
     field: Option<Count>,
 }
 
+/// The texts before, between and behind the holes of a template; `None` unless the holes name the
+/// fields in their order, each once, and print them as `{}` does.
+#[cfg(feature = "archive")]
+pub(crate) fn plain_texts(template: &str) -> Option<Vec<String>> {
+    let mut texts = vec![String::new()];
+    for piece in Pieces::new(template) {
+        match piece.ok()? {
+            Piece::Text(text) => texts.last_mut()?.push_str(text),
+            Piece::Hole(hole) => {
+                let plain = Hole {
+                    field: texts.len() - 1,
+                    spec: Spec::PLAIN,
+                    width: None,
+                    precision: None,
+                };
+                if hole != plain {
+                    return None;
+                }
+                texts.push(String::new());
+            }
+        }
+    }
+    Some(texts)
+}
+
 /// A callsite's template, parsed once.
 ///
 /// ```

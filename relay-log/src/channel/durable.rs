@@ -57,6 +57,7 @@ const BOUND: Duration = Duration::from_millis(100);
 /// A call that wants to be durable waits so long before it says that nobody syncs.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Once that was said, the next calls wait so long: long enough to find out that it is over.
+#[cfg(feature = "log")]
 const SHORT: Duration = Duration::from_millis(20);
 
 /// What a channel keeps in mind about durability.
@@ -125,6 +126,7 @@ impl Channel {
 
     /// Has a record of this thread's made durable before its call returns. When nobody does it within
     /// some seconds that is said, once until it is over, and the call returns all the same.
+    #[cfg(feature = "log")]
     #[cold]
     pub(crate) fn insist_durable(&self) {
         if !super::thread::may_wait() {

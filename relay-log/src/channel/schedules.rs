@@ -228,11 +228,13 @@ fn schedules(moods: Moods) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = number("RELAY_SEED").unwrap_or(now.map_or(1, |now| now.as_nanos() as u64));
     let schedules = number("RELAY_SCHEDULES").unwrap_or(1_000);
-    println!("{schedules} schedules, seed {seed}");
+    println!("{schedules} schedules, RELAY_SEED={seed}");
     let mut config = Config::new();
     config.stack_size = 256 << 10;
     let scheduler = RandomScheduler::new_from_seed(seed, schedules as usize);
     Runner::new(scheduler, config).run(move || run(moods));
+    let note = "seven threads, fourteen sub-buffers, three moods";
+    println!("ATTACK|random schedules of the table of sub-buffers|{schedules}|0|0|0|0|0|{note}");
 }
 
 const CALM: Moods = Moods { overwrite: false, misfortune: false, trespass: false };

@@ -1,7 +1,7 @@
 //! A collector that makes every kind of system call in a short run: small blocks, small archives, few
-//! of them kept. `collector DIR [once] [key=value …]`.
+//! of them kept. `collector DIR [once|repack] [key=value …]`.
 
-use relay_collect::{Collector, Control, Options};
+use relay_collect::{Collector, Control, Options, Repacked};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,9 +21,21 @@ fn options(dir: &str, args: &[String]) -> Options {
     options
 }
 
+/// Packs archives again.
+fn repack(dir: &std::path::Path) -> ExitCode {
+    let mut all = true;
+    let done = relay_collect::repack(dir, 3, &mut |_, became| {
+        all &= !matches!(became, Repacked::Left(_));
+    });
+    if done.is_ok() && all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [dir, rest @ ..] = &args[..] else { return ExitCode::from(2) };
+    if rest.iter().any(|a| a == "repack") {
+        return repack(dir.as_ref());
+    }
     let once = rest.iter().any(|a| a == "once");
     // The one before may not be dead yet.
     let mut collector = loop {

@@ -1,6 +1,6 @@
 //! The accounts of one channel.
 
-use crate::read::live::source_of;
+use crate::live::source_of;
 use crate::read::ranges::Ranges;
 use relay_fmt::archive::{ChannelPosition, Final};
 use relay_fmt::rows::{Run, Source};

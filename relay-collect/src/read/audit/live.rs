@@ -6,7 +6,7 @@
 use super::account::{Account, Sub as Known};
 use super::walk::Books;
 use crate::read::live::Tail;
-use crate::read::snapshot::{Grabbed, grab_all};
+use crate::read::looks::{Grabbed, grab_all};
 use crate::read::split::{Place, split};
 use crate::read::store::Store;
 use relay_fmt::record::Records;

@@ -38,7 +38,7 @@ pub(super) fn run(store: &Store) -> io::Result<Walked> {
     let mut notes = Vec::new();
     // Live first: what the collector moves meanwhile is in the archives.
     let mut seen = live::look(store, &mut notes)?;
-    let Archives { archives, unreadable } = store.archives(Depth::Whole)?;
+    let Archives { archives, unreadable, .. } = store.archives(Depth::Whole)?;
     for (name, why) in unreadable {
         books.damaged.push(format!("{}: {why}", name.file));
         books.doubts.push(format!("{} cannot be read: {why}", name.file));

@@ -254,7 +254,9 @@ fn first_is_text(class: &Class<'_>, site: &Callsite) -> bool {
             None => false,
         },
         value::Layout::Sparse => {
-            let first = matches!(literal(ops.next()), Some([0, tag]) if tagged(*tag));
+            // A value of a field that is not there is not shown.
+            let first = !site.fields.is_empty()
+                && matches!(literal(ops.next()), Some([0, tag]) if tagged(*tag));
             let zero = |op: &Op| literal(Some(op)).is_some_and(|bytes| bytes.contains(&0));
             // A field that comes twice counts the second time, and may be something else there.
             let text = class.ops.iter().position(|op| *op == Op::Close).unwrap_or(1);

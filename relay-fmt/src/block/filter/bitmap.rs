@@ -23,12 +23,22 @@ impl Bitmap {
         }
     }
 
+    /// Inserts every hash.
+    pub(super) fn fill(&mut self) {
+        self.bits.fill(u8::MAX);
+    }
+
+    /// Nothing was inserted.
+    pub(super) fn clear(&mut self) {
+        self.bits.fill(0);
+    }
+
     /// What was inserted, folded to between `least` and `most` bytes, both powers of two: as small
     /// as leaves three quarters of the bits unset. Nothing where `most` bytes leave less than a
     /// quarter unset. The set is empty afterwards.
     pub(super) fn take(&mut self, least: usize, most: usize) -> Option<Vec<u8>> {
         let mut bytes = self.bits.clone();
-        self.bits.fill(0);
+        self.clear();
         while bytes.len() > least {
             let folded = fold(&bytes);
             if bytes.len() <= most && ones(&folded) * 4 > folded.len() * 8 {
@@ -47,11 +57,11 @@ pub(super) fn may_have(bytes: &[u8], hash: usize) -> bool {
     byte.unwrap_or(u8::MAX) >> (hash & 7) & 1 == 1
 }
 
-fn fold(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn fold(bytes: &[u8]) -> Vec<u8> {
     let (low, high) = bytes.split_at(bytes.len() / 2);
     low.iter().zip(high).map(|(low, high)| low | high).collect()
 }
 
-fn ones(bytes: &[u8]) -> usize {
+pub(super) fn ones(bytes: &[u8]) -> usize {
     bytes.iter().map(|byte| byte.count_ones() as usize).sum()
 }

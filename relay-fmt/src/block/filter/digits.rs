@@ -41,20 +41,43 @@ struct Run<'a> {
     before: &'a [u8],
 }
 
-/// The smallest and largest number of runs of one length.
-type Range = Option<(u64, u64)>;
+/// So many ranges for each length: writers that are at different times leave gaps.
+const RANGES: usize = 4;
+
+/// The smallest and largest numbers of runs of one length, apart where the gaps are largest: the least
+/// first.
+#[derive(Debug, Clone, Default)]
+struct Spread(Vec<(u64, u64)>);
+
+impl Spread {
+    fn add(&mut self, number: u64) {
+        let at = self.0.partition_point(|(_, most)| *most < number);
+        if self.0.get(at).is_some_and(|(least, _)| *least <= number) {
+            return;
+        }
+        self.0.insert(at, (number, number));
+        if self.0.len() <= RANGES {
+            return;
+        }
+        let pairs = self.0.iter().zip(self.0.iter().skip(1)).enumerate();
+        let closest = pairs.min_by_key(|(_, ((_, most), (least, _)))| least - most);
+        if let Some((n, ((least, _), (_, most)))) = closest {
+            self.0.splice(n..n + 2, [(*least, *most)]);
+        }
+    }
+}
 
 /// Gathers what [`may_contain`] needs.
 #[derive(Debug, Clone)]
 pub(super) struct Builder {
     sets: [Bitmap; 3],
-    ranges: [[Range; LENGTHS]; 2],
+    ranges: [[Spread; LENGTHS]; 2],
 }
 
 impl Default for Builder {
     fn default() -> Self {
         let sets = std::array::from_fn(|_| Bitmap::new(BUILD_BITS));
-        Self { sets, ranges: [[None; LENGTHS]; 2] }
+        Self { sets, ranges: Default::default() }
     }
 }
 
@@ -100,15 +123,22 @@ impl Builder {
         let number = run.number();
         let ranges = self.ranges.get_mut(class as usize);
         let range = ranges.and_then(|r| r.get_mut(run.digits.len().min(MOST + 1) - LEAST));
-        if let Some(range) = range {
-            let (least, most) = range.get_or_insert((number, number));
-            (*least, *most) = ((*least).min(number), (*most).max(number));
-        }
+        range.into_iter().for_each(|range| range.add(number));
     }
 
     fn add_grams(&mut self, run: &[u8], class: Class) {
         if let Some(set) = self.sets.get_mut(class as usize) {
             grams(run, class).for_each(|hash| set.insert(hash));
+        }
+    }
+
+    /// Adds all fractions, of all lengths.
+    pub(super) fn add_all_fractions(&mut self) {
+        if let Some(set) = self.sets.get_mut(Class::Fraction as usize) {
+            set.fill();
+        }
+        if let Some(ranges) = self.ranges.get_mut(Class::Fraction as usize) {
+            ranges.fill(Spread(vec![(0, u64::MAX)]));
         }
     }
 
@@ -120,13 +150,14 @@ impl Builder {
     /// The ranges, as they are stored. Begins anew with them.
     pub(super) fn take_ranges(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
-        for ranges in std::mem::replace(&mut self.ranges, [[None; LENGTHS]; 2]) {
-            let known = || (LEAST as u64..).zip(ranges).filter_map(|(n, r)| Some((n, r?)));
-            put_varint(&mut out, known().count() as u64);
-            for (length, (least, most)) in known() {
-                put_varint(&mut out, length);
-                put_varint(&mut out, least);
-                put_varint(&mut out, most - least);
+        for ranges in &mut self.ranges {
+            put_varint(&mut out, ranges.iter().map(|r| r.0.len() as u64).sum());
+            for (length, spread) in (LEAST as u64..).zip(ranges) {
+                for (least, most) in spread.0.drain(..) {
+                    put_varint(&mut out, length);
+                    put_varint(&mut out, least);
+                    put_varint(&mut out, most - least);
+                }
             }
         }
         out

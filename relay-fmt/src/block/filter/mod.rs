@@ -8,6 +8,7 @@
 
 mod bitmap;
 mod digits;
+mod union;
 
 use crate::bytes::{Cursor, put_prefixed};
 use bitmap::Bitmap;
@@ -110,11 +111,24 @@ impl FilterBuilder {
         self.digits.add(text);
     }
 
+    /// Adds every fraction of decimal digits that stands behind one to three digits and a point, as
+    /// far as digits go; their threes are added apart.
+    pub(crate) fn add_all_fractions(&mut self) {
+        self.digits.add_all_fractions();
+    }
+
     /// The filter over what was added, of at most `most` bytes; begins anew. Parts that would let
     /// nearly everything through at that size are left out.
     pub fn finish(&mut self, most: usize) -> Filter {
-        let mut filter = Filter { kind: Filter::DIGITS, bytes: Vec::new() };
         let ranges = self.digits.take_ranges();
+        if ranges.len() + LENGTHS > most {
+            // A small block of many numbers.
+            self.digits.sets().for_each(Bitmap::clear);
+            let threes = self.threes.take(MIN_BYTES, most);
+            return threes
+                .map_or_else(Filter::default, |bytes| Filter { kind: Filter::THREES, bytes });
+        }
+        let mut filter = Filter { kind: Filter::DIGITS, bytes: Vec::new() };
         let mut room = most.saturating_sub(ranges.len() + LENGTHS);
         let mut part = |set: &mut Bitmap, least| {
             let bytes = set.take(least, room).unwrap_or_default();
@@ -124,7 +138,7 @@ impl FilterBuilder {
         part(&mut self.threes, MIN_BYTES);
         self.digits.sets().for_each(|set| part(set, 1));
         put_prefixed(&mut filter.bytes, &ranges);
-        if filter.bytes.len() > most { Filter::default() } else { filter }
+        filter
     }
 }
 

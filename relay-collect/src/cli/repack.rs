@@ -1,0 +1,40 @@
+//! Sealed archives, smaller.
+
+use anyhow::Result;
+use clap::Args;
+use relay_collect::{Repacked, repack};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Args)]
+pub(crate) struct RepackArgs {
+    /// The directory shared by programs and collector
+    #[arg(long, env = "RELAY_DIR")]
+    dir: PathBuf,
+    /// The zstd level
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: i32,
+}
+
+pub(crate) fn run(args: &RepackArgs) -> Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    let (mut all, mut left, mut written) = ((0, 0), false, Ok(()));
+    repack(&args.dir, args.level, &mut |file, became| {
+        let line = match became {
+            Repacked::Done { before, after } => {
+                all = (all.0 + before, all.1 + after);
+                format!("{file}: {before} to {after} bytes")
+            }
+            Repacked::Already => format!("{file}: was packed again already"),
+            Repacked::Left(why) => {
+                left = true;
+                format!("{file}: left as it is: {why}")
+            }
+        };
+        written = writeln!(out, "{line}");
+    })?;
+    written?;
+    writeln!(out, "{} to {} bytes", all.0, all.1)?;
+    Ok(if left { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,85 @@
+//! Looking at all live channels, before archives are opened.
+
+use super::backlog::Backlog;
+use super::live::{SubBytes, Tail};
+use super::store::{Channels, Store};
+use crate::unproven;
+use relay_fmt::rows::ChannelId;
+use relay_log::channel::Sub;
+use std::io;
+
+/// Live channels as they were grabbed.
+#[derive(Debug)]
+pub(crate) struct Grabbed {
+    pub(crate) tail: Tail,
+    pub(crate) subs: Vec<SubBytes>,
+    pub(crate) alive: bool,
+}
+
+/// Opens all live channels, each with whether its process is there.
+fn open_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<(Tail, bool)>> {
+    let Channels { channels, refused } = store.channels()?;
+    notes.extend(refused.iter().map(|(file, why)| format!("{file}: {why}")));
+    let mut all = Vec::new();
+    for (file, reader) in channels {
+        let alive = reader.is_alive().unwrap_or(true);
+        let waiting = |sub: &Sub| if sub.archived == sub.generation { 0 } else { sub.committed };
+        if let Some(unproven) = unproven::of(&reader, waiting) {
+            notes.push(format!("{file}: {}", unproven::text(&unproven)));
+        }
+        all.push((Tail::new(file, reader), alive));
+    }
+    Ok(all)
+}
+
+/// Opens and grabs all live channels.
+pub(crate) fn grab_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<Grabbed>> {
+    let mut all = Vec::new();
+    for (mut tail, alive) in open_all(store, notes)? {
+        let seen = tail.look(false)?;
+        let subs = tail.grab(seen)?;
+        all.push(Grabbed { tail, subs, alive });
+    }
+    Ok(all)
+}
+
+/// A channel, copied out or, where too much waits in it, only looked through.
+pub(crate) enum Found {
+    Copied(Box<Grabbed>),
+    Left(Box<Left>),
+}
+
+impl Found {
+    /// Which channel it is.
+    pub(crate) fn id(&self) -> ChannelId {
+        match self {
+            Self::Copied(grabbed) => grabbed.tail.source.id,
+            Self::Left(left) => left.tail.source.id,
+        }
+    }
+}
+
+/// A channel of which nothing was copied.
+pub(crate) struct Left {
+    pub(crate) tail: Tail,
+    pub(crate) backlog: Backlog,
+    pub(crate) alive: bool,
+}
+
+/// Opens all live channels, and copies out what is not too much.
+pub(crate) fn find_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<Found>> {
+    let (mut all, mut copied) = (Vec::new(), 0);
+    for (mut tail, alive) in open_all(store, notes)? {
+        let seen = tail.look(false)?;
+        let bytes: u64 = seen.iter().map(|seen| u64::from(seen.sub.committed)).sum();
+        if copied + bytes > store.copied_at_once() {
+            let backlog = tail.backlog(&seen, notes)?;
+            all.push(Found::Left(Box::new(Left { tail, backlog, alive })));
+        } else {
+            copied += bytes;
+            let subs = tail.grab(seen)?;
+            all.push(Found::Copied(Box::new(Grabbed { tail, subs, alive })));
+        }
+    }
+    Ok(all)
+}

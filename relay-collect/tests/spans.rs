@@ -1,0 +1,69 @@
+//! How long a span was busy and idle can be read back, from archives: `cat --spans`.
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+mod common;
+
+use common::{Dir, lines};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+use tracing_subscriber::layer::SubscriberExt;
+
+/// Kind and time of the records about the span of this name.
+fn about(dir: &Dir, name: &str) -> Vec<(String, jiff::Timestamp)> {
+    let output = dir.run(&["cat", "--spans", "--format", "json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = lines(&output.stdout).into_iter().map(|line| serde_json::from_str(&line).unwrap());
+    let of_it =
+        rows.filter(|row: &Value| row["spans"].as_array().unwrap().last().unwrap()["name"] == name);
+    of_it
+        .filter_map(|row| {
+            let kind = row["kind"].as_str()?.to_owned();
+            Some((kind, row["time"].as_str().unwrap().parse().unwrap()))
+        })
+        .collect()
+}
+
+#[test]
+fn busy_and_idle_times_come_back() {
+    let dir = Dir::new();
+    let relay = relay_log::Relay::builder(dir.path()).channel("app").build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(relay.layer());
+    let (begin, mut busy) = (Instant::now(), Duration::ZERO);
+    tracing::subscriber::with_default(subscriber, || {
+        let span = tracing::info_span!("work", part = 7);
+        for _ in 0..3 {
+            let before = Instant::now();
+            span.in_scope(|| {
+                std::thread::sleep(Duration::from_millis(2));
+                tracing::info!("in the middle");
+            });
+            busy += before.elapsed();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let whole = begin.elapsed();
+    assert!(dir.run(&["--once"]).status.success());
+    let told = about(&dir, "work");
+    let kinds: Vec<&str> = told.iter().map(|(kind, _)| kind.as_str()).collect();
+    let (enter, exit) = ("span_enter", "span_exit");
+    assert_eq!(
+        kinds,
+        ["span_new", enter, exit, enter, exit, enter, exit, "span_close"],
+        "one of each, in order"
+    );
+    let between = |from: &str, to: &str| {
+        let pairs = told.windows(2).filter(|pair| pair[0].0 == from && pair[1].0 == to);
+        let sum: i128 = pairs.map(|p| p[1].1.as_nanosecond() - p[0].1.as_nanosecond()).sum();
+        Duration::from_nanos(u64::try_from(sum).unwrap())
+    };
+    let near = |told: Duration, least_ms: u64, most: Duration| {
+        let least = Duration::from_millis(least_ms);
+        let slack = Duration::from_micros(50);
+        assert!(
+            told + slack >= least && told <= most + slack,
+            "{told:?} not in {least:?}..{most:?}"
+        );
+    };
+    near(between(enter, exit), 6, busy);
+    near(between(exit, enter), 2, whole);
+}
