@@ -44,7 +44,7 @@ pub(crate) fn find(lives: &[Live], taken: &[(usize, Taken)]) -> Vec<Hole> {
                 holes.push(Hole { live: index, writer, expected, taken, part });
                 break;
             }
-            expected = expected.max(first + u64::from(records));
+            expected = expected.max(first.saturating_add(u64::from(records)));
         }
     }
     holes

@@ -85,7 +85,7 @@ impl Archived {
         if sub.generation == run.generation && sub.bytes < run.to {
             sub.prior = run.prior_generations;
             sub.bytes = run.to;
-            sub.records = run.prior_records + run.records;
+            sub.records = run.prior_records.saturating_add(run.records);
             sub.hand = None;
         }
         let block = self.blocks;
@@ -94,7 +94,7 @@ impl Archived {
             floor_ns: i64::MIN,
             last_block: block,
         });
-        let next = run.first_number + u64::from(run.records);
+        let next = run.first_number.saturating_add(u64::from(run.records));
         writer.next_number = writer.next_number.max(next);
         writer.floor_ns = writer.floor_ns.max(max_ns).max(run.floor_ns);
         writer.last_block = block;

@@ -1,6 +1,6 @@
 //! Looking at a channel: what waits in it, and what can be handed back.
 
-use crate::live::Live;
+use crate::live::{Live, SubPosition};
 use relay_fmt::archive::Final;
 use relay_log::channel::{Counter, OnFull, Sub};
 
@@ -81,7 +81,9 @@ impl Live {
         let highest =
             subs.iter().map(|sub| sub.index).chain(self.archived.subs.keys().copied()).max();
         let mut claimed = vec![0u64; highest.map_or(0, |highest| highest as usize + 1)];
-        let here = self.archived.subs.iter().map(|(i, at)| (*i, at.prior + u64::from(at.records)));
+        // A channel may claim anything: too much must not become little.
+        let all = |at: &SubPosition| at.prior.saturating_add(u64::from(at.records));
+        let here = self.archived.subs.iter().map(|(i, at)| (*i, all(at)));
         // A generation that was overwritten unseen is claimed all the same.
         for (index, count) in here.chain(subs.iter().map(|sub| (sub.index, sub.prior))) {
             if let Some(claimed) = claimed.get_mut(index as usize) {
@@ -91,11 +93,12 @@ impl Live {
         let counter = |counter: Counter| {
             status.and_then(|status| status.counters.get(counter as usize).copied()).unwrap_or(0)
         };
-        let discarded = counter(Counter::DiscardedFull) + counter(Counter::DiscardedDisk);
+        let discarded =
+            counter(Counter::DiscardedFull).saturating_add(counter(Counter::DiscardedDisk));
         let clean = status.is_some_and(|status| status.closed);
         Final {
             id: self.id(),
-            claimed: claimed.iter().sum::<u64>() + discarded,
+            claimed: claimed.iter().fold(discarded, |sum, count| sum.saturating_add(*count)),
             discarded,
             per_sub_buffer: claimed,
             clean,

@@ -109,7 +109,7 @@ impl Live {
                     part.records += numbered;
                     records += numbered;
                 }
-                by.next_number += u64::from(numbered);
+                by.next_number = by.next_number.saturating_add(u64::from(numbered));
                 Ok(())
             });
             if let Err(error) = read {

@@ -31,6 +31,7 @@ pub struct Wanted<'a> {
     pub any_time: bool,
     /// Rows for which all of this is certain are only counted ([`Selected::sure`]), not kept. To be
     /// set only where nothing else is wanted, and `class` is exact for rows with a callsite.
+    /// A row whose values do not parse may be counted for what its template says.
     pub count: bool,
 }
 
