@@ -45,7 +45,11 @@ fn check(template: &str, rows: &[(i64, f64)], texts: &[String]) {
     }
     let filter = filter.finish(usize::MAX);
     assert_ne!(filter.kind, crate::block::Filter::NONE);
-    for (callsite, payload) in &records {
+    // Of the many floats in front some are enough: each has hundreds of parts.
+    let some = records.len().saturating_sub(60) / 20 + 1;
+    let last = records.len().saturating_sub(60);
+    let looked_at = records.iter().enumerate().filter(|(n, _)| *n >= last || n % some == 0);
+    for (callsite, payload) in looked_at.map(|(_, record)| record) {
         let mut text = Vec::new();
         write_message(callsite, payload, &mut text).unwrap();
         let parts =
