@@ -245,7 +245,7 @@ fn slow(
         thread.watched.set(there);
         thread.late.set(!there);
     }
-    let patience = if thread.never_waits.get() { Patience::PastTheCap } else { Patience::Policy };
+    let patience = patience(thread, Patience::Policy);
     thread.alone(|streams| {
         let Some(stream) = streams.get_mut(slot) else {
             return Appended::NoChannel;
@@ -261,6 +261,10 @@ fn slow(
         }
         done.map_or(Appended::Discarded, |()| Appended::Yes)
     })
+}
+
+const fn patience(thread: &Thread, usual: Patience) -> Patience {
+    if thread.never_waits.get() { Patience::Never } else { usual }
 }
 
 /// The thread's first call with channels: its streams go on where its early records ended.
@@ -323,7 +327,7 @@ fn nested(thread: &Thread, slot: usize, channel: &Channel, record: &Pending<'_>)
     let sequence = own.sequence.fetch_add(1, Relaxed);
     let mut stream = Stream::resume(level as u8 + 1, own.writer.load(Relaxed), sequence, first);
     channel.count(super::layout::Counter::OneShot, 1);
-    let done = stream.append_slow(channel, Patience::PastTheCap, record);
+    let done = stream.append_slow(channel, patience(thread, Patience::PastTheCap), record);
     stream.park(channel);
     compiler_fence(Release);
     // Not one less than it is: a handler may have left a call inside this one by siglongjmp.
