@@ -361,18 +361,16 @@ pub(crate) fn own_channel(slot: usize) -> Option<&'static Channel> {
     if own(&there) {
         return Some(there);
     }
-    os::with_signals_blocked(|| drop(FORKING.lock()));
+    os::with_signals_blocked(|| drop(os::lock(os::Lock::Forking)));
     channel(slot).filter(own)
 }
-
-static FORKING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
 
 /// The first call in a forked child: it gets channels of its own, and no helper threads.
 ///
 /// Signals are blocked meanwhile: a handler that logs would wait for the call that it interrupts.
 pub(crate) fn after_fork() {
     os::with_signals_blocked(|| {
-        let _one = FORKING.lock();
+        let _one = os::lock(os::Lock::Forking);
         if os::epoch() == 0 {
             replace_channels();
         }
