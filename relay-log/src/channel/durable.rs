@@ -193,7 +193,11 @@ impl Channel {
         match rustix::fs::open(lock.as_c_str(), flags, Mode::empty()) {
             Ok(lock) => {
                 let probe = FlockOperation::NonBlockingLockShared;
-                rustix::fs::flock(&lock, probe) == Err(Errno::WOULDBLOCK)
+                let held = rustix::fs::flock(&lock, probe) == Err(Errno::WOULDBLOCK);
+                // Not only closed: a child that is forked just now has the descriptor too, and would
+                // keep every collector out for as long as it lives.
+                let _ = rustix::fs::flock(&lock, FlockOperation::Unlock);
+                held
             }
             Err(Errno::NOENT) => false,
             // Without descriptors nobody can tell: then a collector is waited for.
