@@ -173,7 +173,13 @@ impl Channel {
         let wanted = self.want_durable();
         if self.is_alone() {
             *since = None;
-            self.say(self.sync_file());
+            let done = self.sync_file();
+            if done.is_err_and(|why| why != NotDurable::System(Errno::IO)) {
+                // Asked again although nothing new may be committed. Not after EIO: the kernel may have
+                // given up the pages, and would say of the next sync that all is well.
+                self.durability.asked.store(committed.wrapping_sub(1), Relaxed);
+            }
+            self.say(done);
         } else {
             since.get_or_insert_with(|| (wanted, Instant::now()));
             self.nudge_collector();
