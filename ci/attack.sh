@@ -47,10 +47,13 @@ run() {
     printf 'attack: %4d s  %s\n' "$took" "$*" >&2
 }
 
-cargo build --package relay-tests --tests --bins || exit 1
+# First, so that the times are those of the attacks.
+cargo build --package relay-tests --package relay-fuzz --tests --bins || exit 1
+ci/schedules.sh --no-run || exit 1
+ci/loom.sh --no-run || exit 1
 run cargo run -q --package relay-tests --bin step
 RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_producer -- --nocapture
-for attack in limits family forked_threads lives hostile nested power_cut power_steps; do
+for attack in limits family forked_threads lives copies hostile nested power_cut power_steps; do
     run cargo test -q --package relay-tests --test "$attack" -- --nocapture
 done
 for attack in syscalls disk mounts power durable repack war; do

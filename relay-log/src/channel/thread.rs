@@ -43,6 +43,18 @@ struct Nested {
     sequence: AtomicU64,
 }
 
+impl Nested {
+    /// The stream of one call, which takes so many numbers.
+    fn stream(&self, channel: &Channel, nesting: u8, numbers: u64) -> Stream {
+        if self.writer.load(Relaxed) == 0 {
+            let _ = self.writer.compare_exchange(0, channel.new_writer(), Relaxed, Relaxed);
+        }
+        let first = self.number.fetch_add(numbers, Relaxed);
+        let sequence = self.sequence.fetch_add(1, Relaxed);
+        Stream::resume(nesting, self.writer.load(Relaxed), sequence, first)
+    }
+}
+
 struct Thread {
     /// How many calls of this thread are under way: more than one when a signal handler logs.
     depth: Cell<u32>,
@@ -60,7 +72,7 @@ struct Thread {
     nested: [[Nested; NESTED]; MAX_CHANNELS],
 }
 
-/// Calls in the middle of each other that have writers of their own; deeper ones share the last.
+/// Depths that have a writer; deeper calls, which are hardly ever, take a new one each.
 const NESTED: usize = 4;
 
 thread_local! {
@@ -309,19 +321,16 @@ pub(crate) fn busy<R>(f: impl FnOnce() -> R) -> R {
 /// cap, and never touches what the interrupted call may be in the middle of.
 fn nested(thread: &Thread, slot: usize, channel: &Channel, record: &Pending<'_>) -> Appended {
     let depth = thread.depth.get();
-    let level = (depth as usize).clamp(1, NESTED) - 1;
-    let Some(own) = thread.nested.get(slot).and_then(|levels| levels.get(level)) else {
-        return Appended::NoChannel;
-    };
+    let level = depth.saturating_sub(1) as usize;
+    let own = thread.nested.get(slot).and_then(|levels| levels.get(level));
     // Before the number is taken: whoever interrupts that takes one of another writer.
     thread.depth.set(depth + 1);
     compiler_fence(Acquire);
-    if own.writer.load(Relaxed) == 0 {
-        let _ = own.writer.compare_exchange(0, channel.new_writer(), Relaxed, Relaxed);
-    }
-    let first = own.number.fetch_add(record.numbers(channel.room()), Relaxed);
-    let sequence = own.sequence.fetch_add(1, Relaxed);
-    let mut stream = Stream::resume(level as u8 + 1, own.writer.load(Relaxed), sequence, first);
+    let nesting = u8::try_from(depth).unwrap_or(u8::MAX);
+    let mut stream = match own {
+        Some(own) => own.stream(channel, nesting, record.numbers(channel.room())),
+        None => Stream::new(nesting),
+    };
     channel.count(super::layout::Counter::OneShot, 1);
     let done = stream.append_slow(channel, Patience::PastTheCap, record);
     stream.park(channel);
