@@ -207,6 +207,12 @@ pub fn close_behind_the_back(fd: i32) {
     unsafe { libc::close(fd) };
 }
 
+/// Has what this process says on stderr go into a file.
+pub fn stderr_to(file: &File) {
+    // SAFETY: descriptors are numbers; that of `file` is open.
+    unsafe { libc::dup2(file.as_raw_fd(), 2) };
+}
+
 /// Shuts the ext4 down that `path` lies on, as a power cut would: what is not on the disk is gone, the
 /// journal too.
 ///

@@ -108,6 +108,49 @@ fn ten_thousand_signals_a_second_and_nobody_collects() {
     assert!(outcome.is_clean() && while_stalled > 100, "{outcome:?}");
 }
 
+extern "C" fn durable(_: i32) {
+    log::error!("handler {}", HANDLED.load(Ordering::Relaxed));
+    HANDLED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Handlers wait for the disk in the middle of calls that wait for the disk.
+#[test]
+fn handlers_whose_records_are_to_be_durable() {
+    // Not on a file system in memory.
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let Some(dir) = apart("handlers_whose_records_are_to_be_durable", home.path()) else { return };
+    let relay = Relay::builder(&dir).channel("app").sync_on(relay_log::Level::Error);
+    let relay = relay.keeper(false).init().unwrap();
+    log::error!("a statement's first use allocates, which a handler must not");
+    durable(0);
+    sys::on_signal(libc::SIGALRM, durable);
+    let (mut written, mut longest) = (1, Duration::ZERO);
+    // First the program syncs its file by itself, then a collector does it.
+    for collects in [false, true] {
+        let options = relay_collect::Options::new(&dir);
+        let collector = collects.then(|| relay_collect::spawn(options).unwrap());
+        sys::interrupt_this_thread(7_000);
+        let until = Instant::now() + Duration::from_millis(400);
+        while Instant::now() < until {
+            let begun = Instant::now();
+            log::info!("main {written}");
+            log::error!("main {written}");
+            written += 2;
+            longest = longest.max(begun.elapsed());
+        }
+        sys::interrupt_this_thread(0);
+        if let Some(collector) = collector {
+            collector.stop().unwrap();
+        }
+    }
+    relay.flush_durable(Duration::from_secs(5)).unwrap();
+    let handled = HANDLED.load(Ordering::Relaxed);
+    let mut outcome = audited(&dir, written + handled);
+    outcome.note = format!("{handled} handlers, {written} calls, the longest {longest:?}");
+    outcome.print("sync_on in handlers, alone and with a collector");
+    assert!(outcome.is_clean() && handled > 10, "{outcome:?}");
+}
+
 #[test]
 fn a_process_id_that_comes_again() {
     let attack = "the same process id twice, in a namespace";
