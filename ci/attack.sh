@@ -17,8 +17,8 @@ export RELAY_CALLS=2500
 export LOOM_MAX_PREEMPTIONS=3
 case "${1:-}" in
 --smoke)
-    rounds=60
-    RELAY_CALLS=150
+    rounds=40
+    RELAY_CALLS=100
     RELAY_FUZZ_MS=800
     RELAY_STRESS=3
     RELAY_SCHEDULES=500
@@ -85,6 +85,7 @@ echo "ATTACK|loom models of table, reading, waking|$models|0|0|$bad|0|0|$note" >
             }
         }'
 } | column -t -s '|'
+echo "attack: $seconds s in all, building apart" >&2
 if [ "$failed" -ne 0 ]; then
     grep -E 'panicked|FAILED|Outcome' "$out" >&2
 fi
