@@ -188,6 +188,11 @@ impl ArchiveFile {
         self.writer.directory().blocks.len()
     }
 
+    /// How many runs its blocks list: the directory keeps each in memory until the archive is sealed.
+    pub(crate) fn runs(&self) -> usize {
+        self.writer.directory().blocks.iter().map(|block| block.header.facts.runs.len()).sum()
+    }
+
     /// Appends a block. When this fails the block is not there, and [`ArchiveFile::retry`] tries
     /// again; nothing else can be appended before.
     pub(crate) fn append(&mut self, block: EncodedBlock) -> io::Result<()> {

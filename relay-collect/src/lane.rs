@@ -59,6 +59,9 @@ pub(crate) struct Lane {
     pub(crate) positions_at: u64,
 }
 
+/// An archive is sealed when its blocks list so many runs, some 40 MB of memory: a million threads that
+/// log once each are a million runs, in few bytes of archive.
+const MOST_RUNS: usize = 200_000;
 /// Positions are repeated after so many bytes of archive, so that a restart has little to read.
 const POSITIONS_EVERY: u64 = 8 << 20;
 /// Channels that have vanished are remembered so long.
@@ -395,6 +398,7 @@ impl Lane {
         let (len, age) = (archive.len(), archive.since.elapsed());
         // The positions of many writers can be longer than a small archive: they do not count.
         if archive.grown() >= ctx.options.rotate_size
+            || archive.runs() >= MOST_RUNS
             || (age >= ctx.options.rotate_age && archive.blocks() > 0)
         {
             return self.seal(ctx);

@@ -234,8 +234,8 @@ pub struct Lease<'a> {
     pub first_number: u64,
     /// The kernel's thread id.
     pub tid: u32,
-    /// 0 for a thread's own stream; for what its signal handlers log, how many calls are interrupted: 4
-    /// stands for more.
+    /// 0 for a thread's own stream; for what its signal handlers log, how many calls are in the middle:
+    /// 255 stands for more.
     pub nesting: u8,
     /// The thread's name, cut to 64 bytes; empty when it has none.
     pub name: &'a [u8],

@@ -187,14 +187,6 @@ pub(crate) struct Pending<'a> {
     pub(crate) fill: &'a dyn Fn(&mut Payload<'_>),
 }
 
-impl Pending<'_> {
-    /// How many numbers it takes in a channel with `room` bytes for records in a sub-buffer.
-    pub(crate) fn numbers(&self, room: u32) -> u64 {
-        let most = longest(room);
-        if self.len <= most { 1 } else { self.len.div_ceil(most - Fragment::PREFIX) as u64 }
-    }
-}
-
 /// A writer: its place in a sub-buffer, and who it is.
 #[derive(Debug)]
 #[repr(C, align(64))] // what every call needs stands together
