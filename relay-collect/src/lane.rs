@@ -60,7 +60,7 @@ pub(crate) struct Lane {
 /// Positions are repeated after so many bytes of archive, so that a restart has little to read.
 const POSITIONS_EVERY: u64 = 8 << 20;
 /// A block may grow by one in so many bytes to say what its text contains.
-pub(crate) const FILTER_PART: usize = 28;
+pub(crate) const FILTER_PART: usize = 16;
 
 impl Lane {
     /// A lane that goes on where the archives of its channel stand.
