@@ -67,7 +67,7 @@ const POSITIONS_EVERY: u64 = 8 << 20;
 /// Channels that have vanished are remembered so long.
 const MISSED: Duration = Duration::from_secs(600);
 /// A block may grow by one in so many bytes to say what its text contains.
-pub(crate) const FILTER_PART: usize = 28;
+pub(crate) const FILTER_PART: usize = 16;
 
 impl Lane {
     /// A lane that goes on where the archives of its channel stand.

@@ -26,6 +26,7 @@ mod frames;
 mod hash;
 mod ints;
 mod layout;
+mod lazy;
 mod numbers;
 mod program;
 mod recent;
