@@ -52,7 +52,7 @@ pub fn contains(body: &[u8], needle: &[u8]) -> Result<bool> {
     let numbers = packed.unpack(Frame::Number)?;
     let text = Text::starting_at(&texts, layout.text_at);
     let mut text = text.ok_or(Error::new("the frames of a block do not belong together"))?;
-    let columns = decode::get_columns(&layout.shapes, &numbers, &mut text)?;
+    let columns = decode::get_columns(&layout, &numbers, &mut text)?;
     let mut search = Search::new(needle, Some(&texts), Some(&columns));
     Ok(patterns.iter().any(|pattern| search.may_match(pattern)))
 }

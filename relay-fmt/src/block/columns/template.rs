@@ -40,7 +40,7 @@ pub(super) const MAX_SCALE: u64 = 40;
 /// Seconds since 1970 as a double have this unit, so that differences of two such times, which
 /// logs show with all their digits, are small multiples of it.
 pub(super) const BINARY: u64 = 64;
-const BINARY_UNITS: f64 = 4_194_304.0;
+pub(super) const BINARY_UNITS: f64 = 4_194_304.0;
 
 /// A hole of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
