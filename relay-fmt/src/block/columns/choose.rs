@@ -115,6 +115,12 @@ pub(super) fn choose(values: &[u64], scratch: &mut Scratch) -> Costs {
     costs
 }
 
+/// About how many bits a value of a column takes, written in the best way.
+pub(super) fn least(values: &[u64], scratch: &mut Scratch) -> f32 {
+    let costs = choose(values, scratch);
+    costs.bits.min(costs.recent).min(costs.distinct)
+}
+
 /// About how many bits a column takes.
 pub(super) fn bits(values: &[u64], scratch: &mut Scratch) -> f32 {
     let costs = choose(values, scratch);

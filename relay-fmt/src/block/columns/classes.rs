@@ -43,6 +43,13 @@ pub(super) struct Class {
     key: (usize, usize),
 }
 
+impl Class {
+    /// How many values a row has.
+    pub(super) fn columns(&self) -> usize {
+        self.ops.iter().map(|op| op.columns().len()).sum()
+    }
+}
+
 /// The classes of a block.
 #[derive(Debug, Default)]
 pub(super) struct Classes {
@@ -111,6 +118,25 @@ impl Classes {
             key: (start, self.keys.len()),
         });
         Some(next)
+    }
+
+    /// Leaves out the classes that this says, which have no rows any more; gives for each class what
+    /// its number is then. No class is looked for or made afterwards.
+    pub(super) fn forget(&mut self, forgotten: &[bool]) -> Vec<u32> {
+        let mut next = 0;
+        let is_kept = |n: usize| forgotten.get(n) != Some(&true);
+        let numbers = (0..self.list.len()).map(|n| {
+            let number = next;
+            next += u32::from(is_kept(n));
+            number
+        });
+        let numbers = numbers.collect();
+        let mut n = 0;
+        self.list.retain(|_| {
+            n += 1;
+            is_kept(n - 1)
+        });
+        numbers
     }
 
     /// Gives the values of every class their groups, once it is known how many rows each has.

@@ -2,7 +2,9 @@
 
 use super::floats::{self, Width};
 use super::frames::{Frame, Packed};
+use super::latest::{MAX_WALK, Order, Values};
 use super::program::{self, Of, Op};
+use super::related::{self, Known};
 use super::strings::{self, Text};
 use super::template::Slot;
 use super::{MAX_PAYLOAD, MAX_ROWS, ints, tables};
@@ -27,7 +29,21 @@ pub(super) struct Class<'a> {
 /// A column, and how far it has been used.
 pub(super) struct Column {
     pub(super) values: Vec<u64>,
+    /// Of strings with a dictionary, which of them each value is.
+    indexes: Vec<u32>,
+    of: Of,
     next: usize,
+}
+
+impl Known for Vec<Column> {
+    fn values(&self, column: u32) -> Option<Values<'_>> {
+        let column = self.get(column as usize)?;
+        Some(match column.of {
+            Of::Str if column.indexes.is_empty() => return None,
+            Of::Str => Values::Indexes(&column.indexes),
+            _ => Values::Numbers(&column.values),
+        })
+    }
 }
 
 /// Reads the body of a block.
@@ -53,11 +69,11 @@ pub fn decode(body: &[u8]) -> Result<RowBuffer> {
     if layout.sequence.len() != rows.run.len() || layout.text_at != text.position() {
         return Err(Error::new("the frames of a block do not belong together"));
     }
-    let Layout { classes, shapes, sequence, .. } = layout;
     let mut columns = {
         let number = packed.unpack(Frame::Number)?;
-        get_columns(&shapes, &number, &mut text)?
+        get_columns(&layout, &number, &mut text)?
     };
+    let Layout { classes, sequence, .. } = layout;
     if !text.is_empty() {
         return Err(Error::new("a block has something left over"));
     }
@@ -157,11 +173,18 @@ fn column_shapes(
     shapes.into_iter().map(|shape| shape.ok_or(unused)).collect()
 }
 
+/// Reads the columns.
+///
+/// # Errors
+/// When they are damaged, or there are too many values.
 pub(super) fn get_columns(
-    shapes: &[(Of, usize)],
+    layout: &Layout<'_>,
     number: &[u8],
     text: &mut Text<'_>,
 ) -> Result<Vec<Column>> {
+    let Layout { classes, shapes, sequence, .. } = layout;
+    let classes = classes.iter().map(|class| &class.columns[..]).collect();
+    let mut order = Order { classes, rows: sequence, walk: MAX_WALK };
     let total = shapes.iter().fold(0usize, |sum, (_, n)| sum.saturating_add(*n));
     if total > ints::MAX_VALUES {
         return Err(Error::new("a block has too many values"));
@@ -169,13 +192,22 @@ pub(super) fn get_columns(
     let mut input = Cursor::new(number);
     let mut columns = Vec::with_capacity(shapes.len());
     for (of, n) in shapes {
+        let column = columns.len() as u32;
+        let mut indexes = Vec::new();
         let values = match of {
-            Of::Int => ints::get(&mut input, *n)?,
+            Of::Int => related::get(&mut input, *n, column, &columns, &mut order)?,
             Of::Single => floats::get(&mut input, *n, Width::Single)?,
             Of::Double => floats::get(&mut input, *n, Width::Double)?,
-            Of::Str => strings::get(&mut input, text, *n)?,
+            Of::Str => {
+                let mut get = |input: &mut Cursor<'_>, n| {
+                    related::get(input, n, column, &columns, &mut order)
+                };
+                let values;
+                (values, indexes) = strings::get_with(&mut input, text, *n, &mut get)?;
+                values
+            }
         };
-        columns.push(Column { values, next: 0 });
+        columns.push(Column { values, indexes, of: *of, next: 0 });
     }
     if !input.is_empty() {
         return Err(Error::new("a block has something left over"));

@@ -6,6 +6,7 @@ use super::floats::{self, Width};
 use super::frames::{FRAMES, Streams};
 use super::layout::Layout;
 use super::program::Of;
+use super::relate::{Block, Finder};
 use super::scan::Scan;
 use super::{MAX_PAYLOAD, MAX_ROWS, ints, strings, tables};
 use crate::block::RowBuffer;
@@ -44,6 +45,7 @@ pub struct Encoder {
     scan: Scan,
     streams: Streams,
     layout: Layout,
+    finder: Finder,
     room: Vec<u64>,
     ints: ints::Scratch,
     strings: strings::Scratch,
@@ -78,6 +80,7 @@ impl Encoder {
             scan: Scan::default(),
             streams: Streams::default(),
             layout: Layout::default(),
+            finder: Finder::default(),
             room: Vec::new(),
             ints: ints::Scratch::default(),
             strings: strings::Scratch::default(),
@@ -99,7 +102,7 @@ impl Encoder {
     pub fn encode(&mut self, rows: &RowBuffer, out: &mut Vec<u8>) -> Result<Summary> {
         check(rows)?;
         self.streams.clear();
-        self.scan.run(rows);
+        self.scan.run(rows, &mut self.ints.compressor);
         let callsites = tables::put_meta(rows, &mut self.streams.meta)?;
         tables::put_order(
             rows,
@@ -159,10 +162,12 @@ impl Encoder {
 
     fn put_columns(&mut self, payload: &[u8]) {
         let Streams { number, text, .. } = &mut self.streams;
-        for column in &self.layout.columns {
+        let block = Block { scan: &self.scan, layout: &self.layout };
+        self.finder.begin(block);
+        for (n, column) in self.layout.columns.iter().enumerate() {
             let cells = self.layout.cells(column);
             match column.of {
-                Of::Int => ints::put(number, cells, &mut self.ints),
+                Of::Int => self.finder.put(block, n, cells, number, &mut self.ints),
                 Of::Single => {
                     floats::put(number, cells, Width::Single, &mut self.ints, &mut self.room);
                 }
@@ -172,7 +177,12 @@ impl Encoder {
                 Of::Str => {
                     let ints = &mut self.ints;
                     let mut sink = strings::Sink { number, text, ints };
-                    strings::put(&mut sink, payload, cells, &mut self.strings);
+                    let scratch = &mut self.strings;
+                    let indexes = strings::put_texts(&mut sink, payload, cells, scratch);
+                    if let Some(indexes) = indexes {
+                        self.finder.put(block, n, indexes, sink.number, sink.ints);
+                        self.finder.know(n, indexes);
+                    }
                 }
             }
         }

@@ -6,7 +6,7 @@
 
 use crate::block::{self, zstd_frame};
 use crate::bytes::{Cursor, Error, Result};
-use zstd::zstd_safe::{self, CParameter};
+use zstd::zstd_safe::{self, CParameter, ParamSwitch};
 
 /// The largest content of a frame, in bytes.
 pub(super) const MAX_FRAME: usize = 256 << 20;
@@ -62,6 +62,9 @@ impl Streams {
             CParameter::CompressionLevel(level),
             CParameter::ContentSizeFlag(true),
             CParameter::ChecksumFlag(true),
+            // A column's bytes are distributed unlike its neighbours': by itself zstd looks for
+            // that only at its highest levels. It takes 1 to 3 % off.
+            CParameter::UseBlockSplitter(ParamSwitch::Enable),
         ] {
             context.set_parameter(parameter).map_err(failed)?;
         }

@@ -6,7 +6,9 @@
 //!    `numbers` take formatted text apart, `words` finds words that vary; `classes` numbers what they
 //!    find by its `program`.
 //! 2. `layout`: values go to columns, and classes share columns where that takes fewer bits.
-//! 3. `ints`, `floats` and `strings` write each column in the way that `choose` says suits it.
+//! 3. `ints`, `floats` and `strings` write each column in the way that `choose` says suits it;
+//!    `relate` finds columns that others tell something about, `related` and
+//!    `latest` write them.
 //! 4. `tables` writes sources, runs, callsites and spans; `frames` compresses.
 //!
 //! Decoding goes backwards and follows each class's program to put the payloads together. What
@@ -25,11 +27,14 @@ mod floats;
 mod frames;
 mod hash;
 mod ints;
+mod latest;
 mod layout;
 mod lazy;
 mod numbers;
 mod program;
 mod recent;
+mod relate;
+mod related;
 mod scan;
 mod search;
 mod select;

@@ -1,8 +1,10 @@
 //! The first pass over rows: a class for each, and its values.
 
 use super::MAX_PAYLOAD;
-use super::classes::{self, Classes};
+use super::classes::{self, Class, Classes};
+use super::estimate::Compressor;
 use super::ints::MAX_VALUES;
+use super::program::Op;
 use super::shape::{Shaper, follow};
 use super::split::Split;
 use super::words::{Outcome, Words};
@@ -15,6 +17,11 @@ use std::sync::Arc;
 const KINDS: usize = 16;
 /// When so many values are there, the rows that follow are stored whole.
 const ENOUGH_VALUES: usize = MAX_VALUES / 2;
+/// Classes of at most so many rows with programs of at least so many bytes are stored whole, if there
+/// are so many of them.
+const FEW_ROWS: usize = 2;
+const LONG_PROGRAM: usize = 256;
+const MANY_LONG: usize = 8;
 /// A class number that is none.
 const NO_CLASS: u32 = u32::MAX;
 
@@ -50,7 +57,7 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Scans all rows. The buffer's vectors have been checked to agree.
-    pub(super) fn run(&mut self, rows: &RowBuffer) {
+    pub(super) fn run(&mut self, rows: &RowBuffer, trial: &mut Compressor) {
         debug_assert!(rows.payload.len() <= MAX_PAYLOAD, "payloads were checked");
         self.class.clear();
         self.split.values.clear();
@@ -71,7 +78,90 @@ impl Scan {
             }
             self.class.push(class);
         }
+        self.fold(rows, trial);
         self.classes.assign();
+    }
+
+    /// Stores rows whole whose long text is like no other's: lists, which grow and shrink from row
+    /// to row. As one string each, zstd finds what they have in common with the one before; as
+    /// templates, each of them would be described in full, and its values scattered.
+    fn fold(&mut self, rows: &RowBuffer, trial: &mut Compressor) {
+        let is_long = |class: &Class| {
+            class.rows <= FEW_ROWS
+                && self.classes.program(class).len() >= LONG_PROGRAM
+                && class.ops.iter().any(|op| matches!(op, Op::Slot(_)))
+        };
+        let list = &self.classes.list;
+        let long: Vec<bool> = list.iter().map(is_long).collect();
+        if long.iter().filter(|long| **long).count() < MANY_LONG || !self.pays(rows, &long, trial) {
+            return;
+        }
+        let values = std::mem::take(&mut self.split.values);
+        let columns: Vec<usize> = list.iter().map(Class::columns).collect();
+        let (mut start, mut first) = (0, 0);
+        let all = rows.kind.iter().zip(&rows.callsite).zip(&rows.end);
+        for (row, ((kind, callsite), end)) in all.enumerate() {
+            let payload = rows.payload.get(start..*end).unwrap_or_default();
+            start = *end;
+            let Some(class) = self.class.get(row).map(|class| *class as usize) else { continue };
+            let taken = columns.get(class).copied().unwrap_or_default();
+            let own = values.get(first..first + taken).unwrap_or_default();
+            first += taken;
+            if long.get(class) != Some(&true) {
+                self.split.values.extend_from_slice(own);
+                continue;
+            }
+            let described = (*callsite as usize).checked_sub(1);
+            let described = described.and_then(|c| rows.callsites.get(c)).map(|c| &**c);
+            let number = self.whole(*kind, described, *callsite, payload, *end);
+            if let Some(class) = self.classes.list.get_mut(number as usize) {
+                class.rows += 1;
+            }
+            if let Some(class) = self.class.get_mut(row) {
+                *class = number;
+            }
+        }
+        let kept = self.classes.forget(&long);
+        for class in &mut self.class {
+            *class = kept.get(*class as usize).copied().unwrap_or_default();
+        }
+    }
+
+    /// Whether the rows of these classes take less room when they are stored whole.
+    fn pays(&self, rows: &RowBuffer, long: &[bool], trial: &mut Compressor) -> bool {
+        let (mut programs, mut values, mut texts) = (Vec::new(), 0, Vec::new());
+        for (class, _) in self.classes.list.iter().zip(long).filter(|(_, long)| **long) {
+            programs.extend_from_slice(self.classes.program(class));
+            values += class.columns() * class.rows;
+        }
+        for (row, class) in self.class.iter().enumerate() {
+            if long.get(*class as usize) == Some(&true) {
+                texts.extend_from_slice(rows.payload_of(row));
+            }
+        }
+        trial.size(&texts) < trial.size(&programs) + values / 2
+    }
+
+    /// The class of a row whose text is stored whole.
+    fn whole(
+        &mut self,
+        kind: Kind,
+        described: Option<&Callsite>,
+        callsite: u32,
+        payload: &[u8],
+        end: usize,
+    ) -> u32 {
+        let first = self.split.values.len();
+        self.clear_key();
+        let shaped = self.shape(kind, described, payload, end, false);
+        let class = shaped.and_then(|()| self.classes.intern(kind, callsite, &self.split.key));
+        if let Some(class) = class {
+            return class;
+        }
+        self.split.values.truncate(first);
+        self.clear_key();
+        Shaper::new(payload, end, &mut self.split).rest();
+        self.classes.intern(kind, callsite, &self.split.key).unwrap_or_default()
     }
 
     #[inline]
@@ -113,10 +203,7 @@ impl Scan {
             }
             self.split.values.truncate(first);
         }
-        self.clear_key();
-        Shaper::new(payload, end, &mut self.split).rest();
-        let class = self.classes.intern(kind, callsite, &self.split.key);
-        class.unwrap_or_default()
+        self.whole(kind, described, callsite, payload, end)
     }
 
     fn clear_key(&mut self) {
@@ -169,7 +256,6 @@ impl Scan {
 
     /// The next row of this callsite and kind may look like this one.
     fn remember(&mut self, at: usize, class: u32) {
-        use super::program::Op;
         let list = &self.classes.list;
         let text = |op: &Op| matches!(op, Op::Open | Op::Slot(_) | Op::Rest);
         let typed =

@@ -50,7 +50,7 @@ pub fn contains(body: &[u8], needle: &[u8]) -> Result<bool> {
         return Ok(false);
     }
     let numbers = packed.unpack(Frame::Number)?;
-    let mut columns = Columns::find(&layout.shapes, &numbers, &texts, layout.text_at)?;
+    let mut columns = Columns::find(&layout, &numbers, &texts)?;
     let mut search = Search::new(needle, Some(&texts), Some(&mut columns));
     Ok(patterns.iter().any(|pattern| search.may_match(pattern)))
 }

@@ -67,13 +67,14 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     let mut rows = RowBuffer::default();
     let mut input = Cursor::new(&meta);
     let extra = tables::get_meta(&mut input, &mut rows)?;
-    let Layout { classes, shapes, sequence, text_at } = Layout::get(&mut input)?;
+    let layout = Layout::get(&mut input)?;
+    let Layout { classes, sequence, text_at, .. } = &layout;
     let sites = rows.callsites.clone();
-    let mut choice = Choice::new(&classes, &sites, wanted);
+    let mut choice = Choice::new(classes, &sites, wanted);
     if !choice.narrow(wanted.needles, None, None) {
         return Ok(None);
     }
-    if let Some(sure) = choice.all_sure(&sequence, wanted) {
+    if let Some(sure) = choice.all_sure(sequence, wanted) {
         return Ok(Some(Selected { rows: RowBuffer::default(), keep: Vec::new(), sure }));
     }
     let texts = packed.unpack(Frame::Text)?;
@@ -81,7 +82,7 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
         return Ok(None);
     }
     let number = packed.unpack(Frame::Number)?;
-    let mut columns = Columns::find(&shapes, &number, &texts, text_at)?;
+    let mut columns = Columns::find(&layout, &number, &texts)?;
     if !choice.narrow(wanted.needles, Some(&texts), Some(&mut columns)) {
         return Ok(None);
     }
@@ -89,14 +90,14 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     let order = packed.unpack(Frame::Order)?;
     let (mut input, mut text) = (Cursor::new(&order), Text::new(&texts));
     tables::get_order(&mut input, &texts, &mut text, &extra, &mut rows)?;
-    if sequence.len() != rows.run.len() || text.position() != text_at || !input.is_empty() {
+    if sequence.len() != rows.run.len() || text.position() != *text_at || !input.is_empty() {
         return Err(Error::new("the frames of a block do not belong together"));
     }
-    let (keep, sure) = choice.rows(&classes, &sequence, &rows.time_ns, wanted);
+    let (keep, sure) = choice.rows(classes, sequence, &rows.time_ns, wanted);
     if sure == 0 && !keep.contains(&true) {
         return Ok(None);
     }
-    decode::put_together(&classes, &sequence, &mut columns, &texts, Some(&keep), &mut rows)?;
+    decode::put_together(classes, sequence, &mut columns, &texts, Some(&keep), &mut rows)?;
     Ok(Some(Selected { rows, keep, sure }))
 }
 

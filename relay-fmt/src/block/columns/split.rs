@@ -2,7 +2,8 @@
 //!
 //! One pass over the bytes, every one of which is looked at a bounded number of times. Words without
 //! digits are constant text; numbers, times, addresses, paths, quoted strings and words with digits
-//! are values. In a line that is a JSON object the keys are constant and every value is a value.
+//! are values. In a line that is a JSON object the keys are constant and every value is a value, an
+//! array of values being one.
 //! What is split always comes back byte for byte: a number becomes a value only when writing the
 //! value gives its bytes.
 
@@ -24,6 +25,7 @@ pub(super) enum Class {
     Quote,
     Slash,
     Dash,
+    Bracket,
     Mark,
 }
 
@@ -38,6 +40,7 @@ const CLASSES: [Class; 256] = {
             b'"' => Class::Quote,
             b'/' => Class::Slash,
             b'-' => Class::Dash,
+            b'[' => Class::Bracket,
             _ if is_mark(byte) => Class::Mark,
             _ => Class::Plain,
         };
@@ -138,6 +141,7 @@ pub(super) fn split(line: &[u8], base: usize, out: &mut Split) -> bool {
         constant: 0,
         json: trimmed.first() == Some(&b'{') && trimmed.last() == Some(&b'}'),
         quotes: true,
+        arrays: true,
     };
     let mut at = 0;
     while let Some(byte) = line.get(at) {
@@ -151,6 +155,7 @@ pub(super) fn split(line: &[u8], base: usize, out: &mut Split) -> bool {
             },
             Class::Slash => splitter.path(at),
             Class::Dash => splitter.dash(at),
+            Class::Bracket => splitter.array(at),
             Class::Mark => return false,
         };
         if splitter.out.values.len() > most {
@@ -171,6 +176,8 @@ pub(super) struct Splitter<'a> {
     json: bool,
     /// Whether another closing quote may follow.
     quotes: bool,
+    /// Whether another array may end.
+    arrays: bool,
 }
 
 impl Splitter<'_> {
@@ -318,6 +325,30 @@ impl Splitter<'_> {
         }
         self.string(start, end);
         Some(end + 1)
+    }
+
+    /// An array of a JSON object, when nothing is nested in it, is one value, however long it is.
+    fn array(&mut self, at: usize) -> usize {
+        if !self.json || !self.arrays {
+            return at + 1;
+        }
+        let mut end = at + 1;
+        loop {
+            let rest = self.line.get(end..).unwrap_or_default();
+            let found = rest.iter().position(|b| matches!(b, b'"' | b']' | b'[' | b'{'));
+            let Some(next) = found.map(|found| end + found) else { break };
+            match self.byte(next) {
+                b']' => return self.string(at, next + 1),
+                b'"' => match self.closing(next + 1) {
+                    Some(closing) => end = closing + 1,
+                    None => break,
+                },
+                _ => return at + 1,
+            }
+        }
+        // It does not end; looking again at each bracket would cost the whole line each time.
+        self.arrays = false;
+        at + 1
     }
 
     /// Where the quoted string that begins at `at` ends.

@@ -153,6 +153,11 @@ impl Stamp {
         Some((Self { format, digits }, number as u64, at + len))
     }
 
+    /// How many digits the fraction has.
+    pub(super) const fn digits(self) -> u8 {
+        self.digits
+    }
+
     /// The two bytes that stand for it in a template.
     pub(super) const fn to_bytes(self) -> [u8; 2] {
         [0x20 + self.format, 0x20 + self.digits]

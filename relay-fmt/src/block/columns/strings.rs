@@ -61,28 +61,43 @@ pub(super) struct Sink<'a> {
 
 /// Appends a column of references into `bytes`.
 pub(super) fn put(sink: &mut Sink<'_>, bytes: &[u8], refs: &[u64], scratch: &mut Scratch) {
+    if let Some(indexes) = put_texts(sink, bytes, refs, scratch) {
+        ints::put(sink.number, indexes, sink.ints);
+    }
+}
+
+/// Appends a column of references into `bytes` but for the indexes into its dictionary, which it
+/// gives when there is one.
+pub(super) fn put_texts<'s>(
+    sink: &mut Sink<'_>,
+    bytes: &[u8],
+    refs: &[u64],
+    scratch: &'s mut Scratch,
+) -> Option<&'s [u64]> {
     if refs.is_empty() {
-        return;
+        return None;
     }
     if !find_distinct(bytes, refs, scratch) {
         sink.number.push(LIST);
-        return put_list(sink, bytes, refs, &mut scratch.lengths);
+        put_list(sink, bytes, refs, &mut scratch.lengths);
+        return None;
     }
     if scratch.distinct.len() == 1 {
         sink.number.push(CONSTANT);
-        return put_list(sink, bytes, &scratch.distinct, &mut scratch.lengths);
+        put_list(sink, bytes, &scratch.distinct, &mut scratch.lengths);
+        return None;
     }
     sink.number.push(DICTIONARY);
     put_varint(sink.number, scratch.distinct.len() as u64);
     put_list(sink, bytes, &scratch.distinct, &mut scratch.lengths);
-    ints::put(sink.number, &scratch.indexes, sink.ints);
+    Some(&scratch.indexes)
 }
 
 /// Fills the scratch's dictionary, and says whether strings repeat enough for one.
 fn find_distinct(bytes: &[u8], refs: &[u64], scratch: &mut Scratch) -> bool {
     // Where long columns repeat little, zstd finds what repeats nearby.
     let n = refs.len();
-    let most = (if n < 1024 { n / 2 } else { n / 3 }).max(1);
+    let most = (n / 2).max(1);
     scratch.distinct.clear();
     scratch.indexes.clear();
     scratch.table.reset(64);
@@ -189,14 +204,29 @@ impl<'a> Text<'a> {
 /// # Errors
 /// When it is cut short or is not what [`put`] writes.
 pub(super) fn get(number: &mut Cursor<'_>, text: &mut Text<'_>, n: usize) -> Result<Vec<u64>> {
+    Ok(get_with(number, text, n, &mut ints::get)?.0)
+}
+
+/// Reads a column of `n` strings whose indexes are read in a way of their own; gives those, too,
+/// when there is a dictionary.
+///
+/// # Errors
+/// As [`get`].
+pub(super) fn get_with(
+    number: &mut Cursor<'_>,
+    text: &mut Text<'_>,
+    n: usize,
+    get_indexes: &mut dyn FnMut(&mut Cursor<'_>, usize) -> Result<Vec<u64>>,
+) -> Result<(Vec<u64>, Vec<u32>)> {
+    let none = Vec::new();
     if n == 0 {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), none));
     }
     match number.u8()? {
-        LIST => get_list(number, text, n),
+        LIST => Ok((get_list(number, text, n)?, none)),
         CONSTANT if n <= ints::MAX_VALUES => {
             let one = get_list(number, text, 1)?;
-            Ok(one.into_iter().cycle().take(n).collect())
+            Ok((one.into_iter().cycle().take(n).collect(), none))
         }
         DICTIONARY => {
             let count = number.varint_len()?;
@@ -204,12 +234,14 @@ pub(super) fn get(number: &mut Cursor<'_>, text: &mut Text<'_>, n: usize) -> Res
                 return Err(Error::new("a dictionary is larger than its column"));
             }
             let distinct = get_list(number, text, count)?;
-            let mut values = ints::get(number, n)?;
+            let mut values = get_indexes(number, n)?;
+            let mut indexes = Vec::with_capacity(n);
             for v in &mut values {
                 let found = usize::try_from(*v).ok().and_then(|i| distinct.get(i));
+                indexes.push(*v as u32);
                 *v = *found.ok_or(Error::new("a dictionary has no such string"))?;
             }
-            Ok(values)
+            Ok((values, indexes))
         }
         _ => Err(Error::new("a column of strings is of an unknown kind")),
     }

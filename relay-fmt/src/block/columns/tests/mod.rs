@@ -1,6 +1,7 @@
 //! What was encoded comes back, and what was not encoded does no harm.
 
 mod numbers;
+mod related;
 mod rows;
 mod search;
 
@@ -107,10 +108,11 @@ fn changed_streams_are_read_or_refused() {
     let lines: Vec<Vec<u8>> = (0..300)
         .map(|n| {
             format!(
-                "2026-11-24 10:00:{:02} took {}.{n} ms \"q{n}\" 10.0.0.{}",
+                "2026-11-24 10:00:{:02} took {}.{n} ms \"q{n}\" 10.0.0.{} port {}",
                 n % 60,
                 n * 7,
-                n % 256
+                n * n % 256,
+                (n * n % 256) * 7919 % 60_000
             )
         })
         .map(String::into_bytes)
@@ -158,6 +160,9 @@ fn odd_lines_come_back() {
         b"1 ".repeat(3000),
         b"\\\"".repeat(3000),
         b"ab".repeat(40_000),
+        [b"{", &b"[".repeat(3000)[..], b"}"].concat(),
+        [b"{", &b"[\" ".repeat(3000)[..], b"}"].concat(),
+        b"{\"a\":[],\"b\":[1,\"]\"],\"c\":[{}],\"d\":[[]]}".to_vec(),
         b"0000-00-00 00:00:00 2026-02-29 00:00:00 2024-02-29 23:59:60".to_vec(),
         b"-0 -0.0 -1 -00 00 007 9223372036854775808 -9223372036854775808".to_vec(),
     ];
