@@ -49,6 +49,8 @@ pub(crate) struct Lane {
     pub(crate) known: HashMap<ChannelId, Archived>,
     announced: HashSet<ChannelId>,
     builder: BlockBuilder,
+    /// Memory of what was taken for earlier blocks.
+    spare: Vec<Vec<u8>>,
     pub(crate) pace: Pace,
     contents: Contents,
     /// Since when something waits that is not in a block.
@@ -59,6 +61,8 @@ pub(crate) struct Lane {
 
 /// Positions are repeated after so many bytes of archive, so that a restart has little to read.
 const POSITIONS_EVERY: u64 = 8 << 20;
+/// Of so many sub-buffers the memory is used again: those of a block of the usual sizes.
+const SPARE: usize = 64;
 /// A block may grow by one in so many bytes to say what its text contains.
 pub(crate) const FILTER_PART: usize = 28;
 
@@ -80,6 +84,7 @@ impl Lane {
             known: recovered.channels,
             announced: recovered.announced.into_iter().collect(),
             builder: BlockBuilder::new(),
+            spare: Vec::new(),
             pace: Pace::new(ctx.options.level),
             contents: Contents::default(),
             since: None,
@@ -238,6 +243,8 @@ impl Lane {
                 self.sync_if_dirty(ctx)?;
             }
             self.account(ctx, &taken, &runs)?;
+            self.spare.extend(taken.into_iter().map(|(_, taken)| taken.bytes));
+            self.spare.truncate(SPARE);
         }
         Ok(())
     }
@@ -257,7 +264,7 @@ impl Lane {
             }
             let Some((index, sub)) = rest.next() else { break };
             let Some(live) = self.lives.get_mut(index) else { continue };
-            match live.take(&sub) {
+            match live.take(&sub, self.spare.pop().unwrap_or_default()) {
                 Ok(Some(new)) => {
                     bytes += new.bytes.len() as u64;
                     taken.push((index, new));

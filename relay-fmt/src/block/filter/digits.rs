@@ -44,32 +44,46 @@ struct Run<'a> {
 /// So many ranges for each length: writers that are at different times leave gaps.
 const RANGES: usize = 4;
 
+/// A range that no number is in.
+const NOTHING: (u64, u64) = (u64::MAX, 0);
+
 /// The smallest and largest numbers of runs of one length, apart where the gaps are largest: the least
-/// first.
-#[derive(Debug, Clone, Default)]
-struct Spread(Vec<(u64, u64)>);
+/// first, and behind them nothing.
+#[derive(Debug, Clone, Copy)]
+struct Spread([(u64, u64); RANGES]);
 
 impl Spread {
     #[inline]
     fn add(&mut self, number: u64) {
-        let within = |(least, most): &(u64, u64)| *least <= number && number <= *most;
-        if !self.0.iter().any(within) {
+        // Without a branch for each: which one a number is in cannot be foretold.
+        let within =
+            |any: bool, (least, most): &(u64, u64)| any | (*least <= number && number <= *most);
+        if !self.0.iter().fold(false, within) {
             self.widen(number);
         }
     }
 
     /// Adds a number that no range has.
     fn widen(&mut self, number: u64) {
-        let at = self.0.partition_point(|(_, most)| *most < number);
-        self.0.insert(at, (number, number));
-        if self.0.len() <= RANGES {
-            return;
-        }
-        let pairs = self.0.iter().zip(self.0.iter().skip(1)).enumerate();
-        let closest = pairs.min_by_key(|(_, ((_, most), (least, _)))| least - most);
-        if let Some((n, ((least, _), (_, most)))) = closest {
-            self.0.splice(n..n + 2, [(*least, *most)]);
-        }
+        let below = |(least, most): &&(u64, u64)| least <= most && *most < number;
+        let (head, tail) = self.0.split_at(self.0.iter().take_while(below).count());
+        let mut all = [NOTHING; RANGES + 1];
+        let new = (number, number);
+        let ranges = head.iter().chain([&new]).chain(tail);
+        all.iter_mut().zip(ranges).for_each(|(slot, range)| *slot = *range);
+        let [.., last] = all;
+        let pairs = all.iter().zip(all.iter().skip(1)).enumerate();
+        let gap = |(_, ((_, most), (least, _))): &(_, (&(u64, u64), &(u64, u64)))| least - most;
+        let (at, joined) = match pairs.min_by_key(gap) {
+            Some((at, ((least, _), (_, most)))) if last != NOTHING => (at, (*least, *most)),
+            _ => (RANGES, NOTHING),
+        };
+        let ranges = all.iter().take(at).chain([&joined]).chain(all.iter().skip(at + 2));
+        self.0.iter_mut().zip(ranges).for_each(|(slot, range)| *slot = *range);
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter().copied().filter(|range| *range != NOTHING)
     }
 }
 
@@ -83,7 +97,7 @@ pub(super) struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         let sets = std::array::from_fn(|_| Bitmap::new(BUILD_BITS));
-        Self { sets, ranges: Default::default() }
+        Self { sets, ranges: [[Spread([NOTHING; RANGES]); LENGTHS]; 2] }
     }
 }
 
@@ -159,7 +173,9 @@ impl Builder {
             set.fill();
         }
         if let Some(ranges) = self.ranges.get_mut(Class::Fraction as usize) {
-            ranges.fill(Spread(vec![(0, u64::MAX)]));
+            let mut all = [NOTHING; RANGES];
+            all[0] = (0, u64::MAX);
+            ranges.fill(Spread(all));
         }
     }
 
@@ -172,13 +188,14 @@ impl Builder {
     pub(super) fn take_ranges(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         for ranges in &mut self.ranges {
-            put_varint(&mut out, ranges.iter().map(|r| r.0.len() as u64).sum());
+            put_varint(&mut out, ranges.iter().map(|r| r.ranges().count() as u64).sum());
             for (length, spread) in (LEAST as u64..).zip(ranges) {
-                for (least, most) in spread.0.drain(..) {
+                for (least, most) in spread.ranges() {
                     put_varint(&mut out, length);
                     put_varint(&mut out, least);
                     put_varint(&mut out, most - least);
                 }
+                *spread = Spread([NOTHING; RANGES]);
             }
         }
         out
