@@ -73,8 +73,8 @@ impl Spread {
         all.iter_mut().zip(ranges).for_each(|(slot, range)| *slot = *range);
         let [.., last] = all;
         let pairs = all.iter().zip(all.iter().skip(1)).enumerate();
-        let gap = |(_, ((_, most), (least, _))): &(_, (&(u64, u64), &(u64, u64)))| least - most;
-        let (at, joined) = match pairs.min_by_key(gap) {
+        let closest = pairs.min_by_key(|(_, ((_, most), (least, _)))| least - most);
+        let (at, joined) = match closest {
             Some((at, ((least, _), (_, most)))) if last != NOTHING => (at, (*least, *most)),
             _ => (RANGES, NOTHING),
         };
