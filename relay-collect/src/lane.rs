@@ -51,6 +51,8 @@ pub(crate) struct Lane {
     pub(crate) known: HashMap<ChannelId, Archived>,
     announced: HashSet<ChannelId>,
     builder: BlockBuilder,
+    /// Memory of what was taken for earlier blocks.
+    spare: Vec<Vec<u8>>,
     pub(crate) pace: Pace,
     contents: Contents,
     /// Since when something waits that is not in a block.
@@ -66,6 +68,8 @@ const MOST_RUNS: usize = 200_000;
 const POSITIONS_EVERY: u64 = 8 << 20;
 /// Channels that have vanished are remembered so long.
 const MISSED: Duration = Duration::from_secs(600);
+/// Of so many sub-buffers the memory is used again: those of a block of the usual sizes.
+const SPARE: usize = 64;
 /// A block may grow by one in so many bytes to say what its text contains.
 pub(crate) const FILTER_PART: usize = 16;
 
@@ -87,6 +91,7 @@ impl Lane {
             known: recovered.channels,
             announced: recovered.announced.into_iter().collect(),
             builder: BlockBuilder::new(),
+            spare: Vec::new(),
             pace: Pace::new(ctx.options.level),
             contents: Contents::default(),
             since: None,
@@ -229,6 +234,8 @@ impl Lane {
                 if !taken.is_empty() {
                     any = true;
                     self.archive_block(ctx, &taken)?;
+                    self.spare.extend(taken.into_iter().map(|(_, taken)| taken.bytes));
+                    self.spare.truncate(SPARE);
                 }
             }
             rest = behind.take_subs();
@@ -289,7 +296,7 @@ impl Lane {
             && let Some((index, sub)) = next.next()
         {
             let Some(live) = self.lives.get_mut(index) else { continue };
-            match live.take(&sub) {
+            match live.take(&sub, self.spare.pop().unwrap_or_default()) {
                 Ok(Some(new)) => {
                     bytes += new.bytes.len() as u64;
                     taken.push((index, new));

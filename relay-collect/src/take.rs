@@ -49,21 +49,20 @@ impl Taken {
 }
 
 impl Live {
-    /// Copies out what waits in a sub-buffer; `None` when it went on to another generation.
-    pub(crate) fn take(&mut self, sub: &Sub) -> Result<Option<Taken>, Errno> {
+    /// Copies out what waits in a sub-buffer, into memory that was used before; `None` when it went on to
+    /// another generation.
+    pub(crate) fn take(&mut self, sub: &Sub, mut bytes: Vec<u8>) -> Result<Option<Taken>, Errno> {
         let at = self.archived.subs.get(&sub.index).filter(|at| at.generation == sub.generation);
         let at = at.cloned().unwrap_or_default();
         // After a restart it is not known who writes there: then from the start, again.
         let start = if at.hand.is_some() { at.bytes } else { 0 };
-        let Some(data) = self.reader.read(sub, start)? else { return Ok(None) };
-        let mut taken = Taken {
-            sub: *sub,
-            start,
-            bytes: data.bytes,
-            parts: Vec::new(),
-            hand: at.hand.clone(),
-            bad: None,
-        };
+        let Some(len) = sub.committed.checked_sub(start) else { return Ok(None) };
+        bytes.resize(len as usize, 0);
+        if !self.reader.read_into(sub, start, &mut bytes)? {
+            return Ok(None);
+        }
+        let mut taken =
+            Taken { sub: *sub, start, bytes, parts: Vec::new(), hand: at.hand.clone(), bad: None };
         self.split(&mut taken, &at);
         Ok(Some(taken))
     }

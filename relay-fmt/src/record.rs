@@ -184,6 +184,7 @@ impl<'a> Records<'a> {
         self.offset
     }
 
+    #[inline]
     fn read(&mut self) -> Result<Record<'a>> {
         let rest = self.bytes.get(self.offset..).unwrap_or_default();
         let mut input = Cursor::new(rest);
@@ -208,6 +209,7 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.offset >= self.bytes.len() {
             return None;

@@ -41,6 +41,7 @@ impl Anchor {
     }
 
     /// When `tick` was, in UTC nanoseconds.
+    #[inline]
     #[must_use]
     pub fn real_of(&self, tick: u64, rate: Rate) -> i64 {
         let distance = rate.nanos(tick.wrapping_sub(self.tick).cast_signed());
@@ -73,6 +74,7 @@ impl Rate {
     }
 
     /// The nanoseconds in a number of ticks.
+    #[inline]
     #[must_use]
     pub fn nanos(self, ticks: i64) -> i64 {
         let nanos = (i128::from(ticks) * i128::from(self.per_tick_q32)) >> 32;

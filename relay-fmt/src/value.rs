@@ -70,6 +70,7 @@ pub enum Type {
 impl Type {
     /// The type of this number.
     #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "it is within, and `get` is not const")]
     pub const fn from_u8(tag: u8) -> Option<Self> {
         const ALL: [Type; 30] = [
             Type::Tagged,

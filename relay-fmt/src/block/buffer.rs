@@ -47,6 +47,7 @@ impl RowBuffer {
     }
 
     /// Appends a row. `callsite` is 1 + an index into `callsites`, 0 for none.
+    #[inline]
     pub fn push(
         &mut self,
         run: u32,

@@ -122,6 +122,7 @@ impl BlockBuilder {
     }
 
     /// Adds a row. `run` and `callsite` are indexes that the builder gave.
+    #[inline]
     pub fn push(
         &mut self,
         run: u32,

@@ -255,7 +255,12 @@ fn steps(
         match *op {
             Op::Literal(reference) => {
                 let want = super::strings::slice(program, reference);
-                if input.bytes(want.len()).ok()? != want {
+                let is = match want {
+                    // The tag of a value, most often: without a call.
+                    [tag] => input.u8().ok()? == *tag,
+                    _ => input.bytes(want.len()).ok()? == want,
+                };
+                if !is {
                     return None;
                 }
             }

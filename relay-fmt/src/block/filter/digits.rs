@@ -45,48 +45,53 @@ struct Run<'a> {
 /// So many ranges for each length: writers that are at different times leave gaps.
 const RANGES: usize = 4;
 
+/// A range that no number is in.
+const NOTHING: (u64, u64) = (u64::MAX, 0);
+
 /// The smallest and largest numbers of runs of one length, apart where the gaps are largest: the least
-/// first.
-#[derive(Debug, Clone, Default)]
-struct Spread(Vec<(u64, u64)>);
+/// first, and behind them nothing.
+#[derive(Debug, Clone, Copy)]
+struct Spread([(u64, u64); RANGES]);
+
+impl Default for Spread {
+    fn default() -> Self {
+        Self([NOTHING; RANGES])
+    }
+}
 
 impl Spread {
     #[inline]
     fn add(&mut self, number: u64) {
-        let within = |(least, most): &(u64, u64)| *least <= number && number <= *most;
-        if !self.0.iter().any(within) {
-            self.widen(number);
-        }
-    }
-
-    /// Adds a number that no range has.
-    fn widen(&mut self, number: u64) {
-        let at = self.0.partition_point(|(_, most)| *most < number);
-        self.0.insert(at, (number, number));
-        self.close_gaps();
-    }
-
-    /// Joins the ranges that are nearest to each other while there are too many.
-    fn close_gaps(&mut self) {
-        if self.0.len() <= RANGES {
-            return;
-        }
-        let pairs = self.0.iter().zip(self.0.iter().skip(1)).enumerate();
-        let closest = pairs.min_by_key(|(_, ((_, most), (least, _)))| least - most);
-        if let Some((n, ((least, _), (_, most)))) = closest {
-            self.0.splice(n..n + 2, [(*least, *most)]);
+        // Without a branch for each: which one a number is in cannot be foretold.
+        let within =
+            |any: bool, (least, most): &(u64, u64)| any | (*least <= number && number <= *most);
+        if !self.0.iter().fold(false, within) {
+            self.widen(number, number);
         }
     }
 
     /// Adds all numbers from `least` to `most`.
-    fn add_range(&mut self, least: u64, most: u64) {
-        let from = self.0.partition_point(|range| range.1 < least);
-        let to = self.0.partition_point(|range| range.0 <= most);
-        let touched = self.0.get(from..to).unwrap_or_default();
-        let least = touched.first().map_or(least, |range| range.0.min(least));
-        let most = touched.last().map_or(most, |range| range.1.max(most));
-        self.0.splice(from..to.max(from), [(least, most)]);
-        self.close_gaps();
+    fn widen(&mut self, least: u64, most: u64) {
+        let touched = self.ranges().filter(|range| range.1 >= least && range.0 <= most);
+        let new =
+            touched.fold((least, most), |new, range| (new.0.min(range.0), new.1.max(range.1)));
+        let below = self.ranges().filter(|range| range.1 < least);
+        let above = self.ranges().filter(|range| range.0 > most);
+        let mut all = [NOTHING; RANGES + 1];
+        all.iter_mut().zip(below.chain([new]).chain(above)).for_each(|(slot, r)| *slot = r);
+        let [.., last] = all;
+        let pairs = all.iter().zip(all.iter().skip(1)).enumerate();
+        let closest = pairs.min_by_key(|(_, ((_, most), (least, _)))| least - most);
+        let (at, joined) = match closest {
+            Some((at, ((least, _), (_, most)))) if last != NOTHING => (at, (*least, *most)),
+            _ => (RANGES, NOTHING),
+        };
+        let ranges = all.iter().take(at).chain([&joined]).chain(all.iter().skip(at + 2));
+        self.0.iter_mut().zip(ranges).for_each(|(slot, range)| *slot = *range);
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter().copied().filter(|range| *range != NOTHING)
     }
 }
 
@@ -100,7 +105,7 @@ pub(super) struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         let sets = std::array::from_fn(|_| Bitmap::new(BUILD_BITS));
-        Self { sets, ranges: Default::default() }
+        Self { sets, ranges: [[Spread::default(); LENGTHS]; 2] }
     }
 }
 
@@ -176,7 +181,9 @@ impl Builder {
             set.fill();
         }
         if let Some(ranges) = self.ranges.get_mut(Class::Fraction as usize) {
-            ranges.fill(Spread(vec![(0, u64::MAX)]));
+            let mut all = [NOTHING; RANGES];
+            all[0] = (0, u64::MAX);
+            ranges.fill(Spread(all));
         }
     }
 
@@ -190,18 +197,18 @@ impl Builder {
         let mut out = Vec::new();
         for ranges in &mut self.ranges {
             put_ranges(&mut out, (LEAST as u64..).zip(&*ranges));
-            ranges.iter_mut().for_each(|spread| spread.0.clear());
+            ranges.fill(Spread::default());
         }
         out
     }
 }
 
 fn put_ranges<'a>(out: &mut Vec<u8>, spreads: impl Iterator<Item = (u64, &'a Spread)> + Clone) {
-    put_varint(out, spreads.clone().map(|(_, spread)| spread.0.len() as u64).sum());
+    put_varint(out, spreads.clone().map(|(_, spread)| spread.ranges().count() as u64).sum());
     for (length, spread) in spreads {
-        for (least, most) in &spread.0 {
+        for (least, most) in spread.ranges() {
             put_varint(out, length);
-            put_varint(out, *least);
+            put_varint(out, least);
             put_varint(out, most - least);
         }
     }
@@ -214,7 +221,7 @@ pub(super) fn union<'a>(all: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>> 
         let mut input = Cursor::new(bytes);
         for spreads in &mut spreads {
             for (length, least, most) in Ranges::get(&mut input)?.0 {
-                spreads.entry(length).or_default().add_range(least, most);
+                spreads.entry(length).or_default().widen(least, most);
             }
         }
     }
