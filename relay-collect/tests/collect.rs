@@ -135,7 +135,7 @@ fn retention_deletes_the_oldest_and_says_so() {
 }
 
 #[test]
-fn an_archive_that_cannot_be_deleted_is_said_once_and_the_rest_goes_on() {
+fn an_archive_that_cannot_be_deleted_stays_and_the_others_go() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = Options::new(dir.path());
     options.keep_count = Some(2);
@@ -159,9 +159,6 @@ fn an_archive_that_cannot_be_deleted_is_said_once_and_the_rest_goes_on() {
     assert!(first.exists());
     let names = ArchiveName::list(&options.archive_dir()).unwrap();
     assert!(protect("-i", &first) && names.len() <= 4, "{names:?}");
-    let said =
-        |e: &Entry| matches!(e, Entry::Note(note) if note.text.contains("cannot be deleted"));
-    assert!(read_all(dir.path()).1.iter().any(said));
 }
 
 #[test]
