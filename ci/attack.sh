@@ -17,8 +17,8 @@ export RELAY_CALLS=2500
 export LOOM_MAX_PREEMPTIONS=3
 case "${1:-}" in
 --smoke)
-    rounds=60
-    RELAY_CALLS=150
+    rounds=40
+    RELAY_CALLS=100
     RELAY_FUZZ_MS=800
     RELAY_STRESS=3
     RELAY_SCHEDULES=500
@@ -33,19 +33,27 @@ esac
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 failed=0
+seconds=0
 
+# What it takes stands on stderr, without what building takes.
 run() {
-    echo "attack: $*" >&2
+    since=$(date +%s)
     "$@" >>"$out" 2>&1 || {
         failed=1
         echo "attack: FAILED: $*" >&2
     }
+    took=$(($(date +%s) - since))
+    seconds=$((seconds + took))
+    printf 'attack: %4d s  %s\n' "$took" "$*" >&2
 }
 
-cargo build --package relay-tests --tests --bins || exit 1
+# First, so that the times are those of the attacks.
+cargo build --package relay-tests --package relay-fuzz --tests --bins || exit 1
+ci/schedules.sh --no-run || exit 1
+ci/loom.sh --no-run || exit 1
 run cargo run -q --package relay-tests --bin step
 RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_producer -- --nocapture
-for attack in limits family forked_threads lives hostile nested power_cut; do
+for attack in limits family forked_threads lives copies hostile nested power_cut power_steps; do
     run cargo test -q --package relay-tests --test "$attack" -- --nocapture
 done
 for attack in syscalls disk mounts power durable repack war; do
@@ -77,6 +85,7 @@ echo "ATTACK|loom models of table, reading, waking|$models|0|0|$bad|0|0|$note" >
             }
         }'
 } | column -t -s '|'
+echo "attack: $seconds s in all, building apart" >&2
 if [ "$failed" -ne 0 ]; then
     grep -E 'panicked|FAILED|Outcome' "$out" >&2
 fi

@@ -49,7 +49,6 @@ run ci/quick-start.sh
 run ci/instructions.sh
 
 # Attacks and models, the short ones.
-run ci/loom.sh
 run ci/attack.sh --smoke
 
 say "all is well"

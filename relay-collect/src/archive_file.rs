@@ -5,7 +5,9 @@
 //! when the kernel says that it could not keep it: an fsync that failed once is never believed again.
 
 use crate::read::ArchiveFd;
-use relay_fmt::archive::{self, ArchiveWriter, BlockEntry, Entry, FileHeader, Scan, read_body};
+use relay_fmt::archive::{
+    self, ArchiveWriter, BlockEntry, Entry, FileHeader, Scan, read_body, read_filter,
+};
 use relay_fmt::block::{BlockKind, EncodedBlock};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -188,6 +190,11 @@ impl ArchiveFile {
         self.writer.directory().blocks.len()
     }
 
+    /// How many runs its blocks list: the directory keeps each in memory until the archive is sealed.
+    pub(crate) fn runs(&self) -> usize {
+        self.writer.directory().blocks.iter().map(|block| block.header.facts.runs.len()).sum()
+    }
+
     /// Appends a block. When this fails the block is not there, and [`ArchiveFile::retry`] tries
     /// again; nothing else can be appended before.
     pub(crate) fn append(&mut self, block: EncodedBlock) -> io::Result<()> {
@@ -293,7 +300,7 @@ pub(crate) fn copied(
         kind: kind.map_err(|error| archive::Error::Block { offset: block.offset, error })?,
         facts: header.facts.clone(),
         sections: header.sections.clone(),
-        filter: header.filter.clone(),
+        filter: read_filter(bytes, block)?,
         body: read_body(bytes, block)?,
     })
 }

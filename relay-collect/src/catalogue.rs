@@ -5,7 +5,7 @@
 
 use crate::read::{ArchiveFd, ArchiveName};
 use relay_fmt::archive::{
-    Identity, Opened, Summary, open, put_catalogue, read_control, take_catalogue,
+    Identity, Opened, Summary, open, put_catalogue, read_control, read_filter, take_catalogue,
 };
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -97,5 +97,7 @@ fn summary(identity: Identity, bytes: &ArchiveFd) -> Option<Summary> {
     for place in &directory.controls {
         entries.extend(read_control(bytes, &directory, *place).ok()?);
     }
-    Summary::of(identity, &directory, &entries)
+    let filters: Result<Vec<_>, _> =
+        directory.blocks.iter().map(|block| read_filter(bytes, block)).collect();
+    Summary::of(identity, &directory, &entries, &filters.ok()?)
 }

@@ -123,7 +123,7 @@ impl Context<'_> {
 #[derive(Debug)]
 pub struct Collector {
     options: Options,
-    _archive_lock: Lock,
+    archive_lock: Lock,
     live_lock: Lock,
     /// Device and inode of the live directory that is watched.
     live_at: (u64, u64),
@@ -169,7 +169,7 @@ impl Collector {
             options.make_dir(dir).map_err(|error| CollectError::Path { what: what(), error })?;
         }
         Ok(Self {
-            _archive_lock: lock(&archive)?,
+            archive_lock: lock(&archive)?,
             live_lock: lock(&options.live_dir)?,
             live_at: place(&options.live_dir)?,
             watch: Watch::new(&options.live_dir),
@@ -325,9 +325,27 @@ impl Collector {
         Ok(())
     }
 
+    /// Takes locks again whose files somebody has removed; where another collector was faster, this one
+    /// ends.
+    fn keep_locks(&mut self) -> Result<(), CollectError> {
+        let archive = self.options.archive_dir();
+        let held =
+            [(&mut self.archive_lock, &archive), (&mut self.live_lock, &self.options.live_dir)];
+        for (held, dir) in held.into_iter().filter(|(held, dir)| held.is_gone(dir)) {
+            match lock(dir) {
+                Ok(again) => *held = again,
+                Err(error @ CollectError::Held { .. }) => return Err(error),
+                // Without the directory there is nothing to be locked.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Takes channels in that are new in `live/`.
     fn find(&mut self, control: &Control) -> Result<(), CollectError> {
         self.keep_live_dir()?;
+        self.keep_locks()?;
         let dir = self.options.live_dir.clone();
         let mut there = HashSet::new();
         let entries = std::fs::read_dir(&dir).map_err(|error| CollectError::Path {

@@ -4,6 +4,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The file that is locked.
@@ -14,6 +15,8 @@ const FILE: &str = ".collector";
 pub(crate) struct Lock {
     /// The mapping holds the lock: a forked child does not get it, so it cannot hold it longer.
     _mapping: memmap2::MmapRaw,
+    /// Device and inode.
+    at: (u64, u64),
 }
 
 /// Why there is no lock.
@@ -39,13 +42,40 @@ fn exclusive(file: &File) -> Result<(), Errno> {
     take()
 }
 
+fn place(metadata: &std::fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Whether this is still the file that has this name: a cleaner may remove it at any moment.
+fn is_named(at: (u64, u64), path: &Path) -> std::io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(named) => Ok(at == place(&named)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 impl Lock {
     /// Takes the lock of a directory.
     pub(crate) fn take(dir: &Path) -> Result<Self, LockError> {
+        loop {
+            if let Some(lock) = Self::try_take(dir)? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// `None` where the file was removed before it was locked.
+    fn try_take(dir: &Path) -> Result<Option<Self>, LockError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let fd = rustix::fs::open(dir.join(FILE), flags, Mode::from_raw_mode(0o600))
+        let path = dir.join(FILE);
+        let fd = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))
             .map_err(std::io::Error::from)?;
         let mut file = File::from(fd);
+        // Before the lock, and the descriptor closed right behind it: a child that is forked in between
+        // would have a part in the lock.
+        let mapping = memmap2::MmapOptions::new().len(4096).map_raw(&file)?;
+        mapping.advise(memmap2::Advice::DontFork)?;
         match exclusive(&file) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
@@ -56,12 +86,21 @@ impl Lock {
             }
             Err(errno) => return Err(LockError::Io(errno.into())),
         }
+        let at = file.metadata().map(|metadata| place(&metadata));
+        drop(file);
+        let at = at?;
+        if !is_named(at, &path)? {
+            return Ok(None);
+        }
         // For people only. On a full disk the lock holds all the same, and a collector must start
         // there: nobody else makes room.
-        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        let mapping = memmap2::MmapOptions::new().len(4096).map_raw(&file)?;
-        mapping.advise(memmap2::Advice::DontFork)?;
-        Ok(Self { _mapping: mapping })
+        say(dir, &[]);
+        Ok(Some(Self { _mapping: mapping, at }))
+    }
+
+    /// Whether somebody has removed the file: then others find nothing that is locked.
+    pub(crate) fn is_gone(&self, dir: &Path) -> bool {
+        is_named(self.at, &dir.join(FILE)).is_ok_and(|named| !named)
     }
 }
 
@@ -94,6 +133,8 @@ pub fn holder(dir: &Path) -> Option<Holder> {
     let path = dir.join("archive").join(FILE);
     let mut file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
     if rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) != Err(Errno::WOULDBLOCK) {
+        // Not only closed: a child that is forked just now has the descriptor too.
+        let _ = rustix::fs::flock(&file, FlockOperation::Unlock);
         return None;
     }
     let mut said = String::new();
@@ -105,4 +146,21 @@ pub fn holder(dir: &Path) -> Option<Holder> {
         Some((channel.to_owned(), level.parse().ok()?))
     };
     Some(Holder { pid, levels: lines.filter_map(level).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_whose_file_was_removed_is_known_to_hold_nobody_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        assert!(!lock.is_gone(dir.path()));
+        assert!(matches!(Lock::take(dir.path()), Err(LockError::Held(_))));
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        assert!(lock.is_gone(dir.path()));
+        let again = Lock::take(dir.path()).unwrap();
+        assert!(lock.is_gone(dir.path()) && !again.is_gone(dir.path()));
+    }
 }

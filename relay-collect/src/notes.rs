@@ -42,6 +42,11 @@ impl Notes {
         }
     }
 
+    /// Whether the line has been said and still is so.
+    pub(crate) fn is_said(&self, text: &str) -> bool {
+        self.said.contains(text)
+    }
+
     /// The line has stopped being so: it may be said again.
     pub(crate) fn forget(&mut self, text: &str) -> bool {
         self.said.remove(text)

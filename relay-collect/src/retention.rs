@@ -5,6 +5,7 @@ use crate::lane::Lane;
 use crate::notes::now_ns;
 use crate::read::{ArchiveFd, ArchiveName};
 use relay_fmt::archive::{Entry, Tombstone, open};
+use relay_fmt::callsite::Level;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -58,9 +59,21 @@ pub(crate) fn run(lanes: &mut [Lane], ctx: &mut Context<'_>) -> Result<(), Colle
         let Some(lane) = lanes.iter_mut().find(|lane| lane.channel == old.name.channel) else {
             continue;
         };
+        let path = dir.join(&old.name.file);
+        let text = format!("{} cannot be deleted", path.display());
+        if ctx.notes.is_said(&text) {
+            continue;
+        }
         lane.put_control(ctx, vec![Entry::Tombstone(old.tombstone)])?;
         lane.sync(ctx)?;
-        std::fs::remove_file(dir.join(&old.name.file))?;
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                // Somebody protects it: no reason to end.
+                ctx.notes.say_once(Level::Warn, text);
+                continue;
+            }
+            _ => {}
+        }
         *of_channel -= 1;
         total -= old.bytes;
     }

@@ -135,6 +135,36 @@ fn retention_deletes_the_oldest_and_says_so() {
 }
 
 #[test]
+fn an_archive_that_cannot_be_deleted_is_said_once_and_the_rest_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = Options::new(dir.path());
+    options.keep_count = Some(2);
+    let channel = RawChannel::create(Config::new(&options.live_dir, "app")).unwrap();
+    let protect = |how: &str, path: &std::path::Path| {
+        let done = std::process::Command::new("chattr").arg(how).arg(path).status();
+        done.is_ok_and(|status| status.success())
+    };
+    let mut first = None;
+    for i in 0..6u64 {
+        channel.writer().write(format!("0:{i}").as_bytes()).unwrap();
+        Collector::open(options.clone()).unwrap().drain(&Control::new()).unwrap();
+        let names = ArchiveName::list(&options.archive_dir()).unwrap();
+        let first = first.get_or_insert_with(|| options.archive_dir().join(&names[0].file));
+        if i == 0 && !protect("+i", first) {
+            println!("skipped: files cannot be protected here");
+            return;
+        }
+    }
+    let first = first.unwrap();
+    assert!(first.exists());
+    let names = ArchiveName::list(&options.archive_dir()).unwrap();
+    assert!(protect("-i", &first) && names.len() <= 4, "{names:?}");
+    let said =
+        |e: &Entry| matches!(e, Entry::Note(note) if note.text.contains("cannot be deleted"));
+    assert!(read_all(dir.path()).1.iter().any(said));
+}
+
+#[test]
 fn what_is_no_channel_is_left_alone_and_the_rest_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options::new(dir.path());

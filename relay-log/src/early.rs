@@ -2,18 +2,17 @@
 
 use crate::callsite::StaticCallsite;
 use crate::channel::handover::{self, Kept, Who};
-use crate::channel::shelf::Stack;
+use crate::channel::shelf::{Leaked, Stack};
 use crate::channel::{Payload, TickSource, os, thread, tick};
 use crate::filter::{Filter, FilterCell};
 use crate::pass::Pass;
-use crate::sink::{ACTIVE, Relays, SETTING_UP, inline_payload, set_max};
+use crate::sink::{ACTIVE, Relays, inline_payload, set_max};
 use crate::{logger, panic};
 use relay_fmt::callsite::{Callsite, Level};
 use relay_fmt::record::Kind;
 use relay_fmt::time::{Anchor, Rate};
 use relay_fmt::value::Value;
 use std::io::Write;
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
@@ -39,7 +38,7 @@ struct Record {
 static KEPT: Stack<Record> = Stack::new();
 pub(crate) static FILTER: FilterCell = FilterCell::new();
 static STARTED: AtomicBool = AtomicBool::new(false);
-static START: OnceLock<(TickSource, Anchor)> = OnceLock::new();
+static START: Leaked<(TickSource, Anchor)> = Leaked::new();
 
 /// Keeps records in memory from here on, until [`Builder::init`](crate::Builder::init) moves them
 /// into the channel: nothing that a program logs before it knows its configuration is lost.
@@ -62,15 +61,12 @@ static START: OnceLock<(TickSource, Anchor)> = OnceLock::new();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn early() -> bool {
-    let _one = SETTING_UP.lock();
+    let _one = os::lock(os::Lock::SettingUp);
     if STARTED.swap(true, AcqRel) || ACTIVE.get().is_some() {
         return logger::is_installed();
     }
-    os::watch_forks();
-    START.get_or_init(|| {
-        let source = tick::choose();
-        (source, tick::anchor(source))
-    });
+    let source = tick::choose();
+    START.set_first(Box::leak(Box::new((source, tick::anchor(source)))));
     let spec = std::env::var("RELAY_LOG").ok().filter(|spec| !spec.trim().is_empty());
     let filter = spec.as_deref().and_then(|spec| Filter::parse(spec).ok());
     if let Some(filter) = filter.or_else(|| Filter::parse("info").ok()) {
@@ -199,6 +195,10 @@ fn print(records: &[Record]) {
         TickSource::Monotonic => Rate::NANOSECOND,
         TickSource::Tsc => Rate::between(*start, tick::anchor(*source)).unwrap_or(Rate::NANOSECOND),
     };
+    if records.is_empty() {
+        // A forked child may meet a lock on stderr that nobody is going to give back.
+        return;
+    }
     let mut stderr = std::io::stderr().lock();
     for record in records {
         let callsite = match &record.site {

@@ -18,9 +18,17 @@
 //! # In signal handlers
 //!
 //! A handler may interrupt a log call anywhere and log itself: its records go into a stream of their
-//! own and nothing waits. Memory is allocated, which a handler should not do, only where a statement
-//! is used for the first time in a channel, where its values take more than 2,048 bytes (512 in the
-//! middle of another call), and before `init`.
+//! own and nothing waits for what it has interrupted. Memory is allocated, which a handler must not do
+//! that may have interrupted `malloc`, only
+//!
+//! * where a thread logs for the first time: what gives its sub-buffers back when it ends is registered
+//!   with the C library, which allocates,
+//! * where a statement is used for the first time in a channel, and each time as long as the channel has
+//!   no room for its description,
+//! * where its values take more than 2,048 bytes (512 in the middle of another call),
+//! * before `init`.
+//!
+//! So log once on each thread, and once by each statement of a handler, before the handler can run.
 //!
 //! # Forks
 //!

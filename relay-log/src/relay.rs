@@ -5,7 +5,7 @@ use crate::callsite::StaticCallsite;
 use crate::channel::thread::{self, MAX_CHANNELS, append, own_channel};
 use crate::channel::{Channel, Counter, NotDurable, keeper, os};
 use crate::filter::{Filter, FilterCell, FilterError};
-use crate::sink::{self, ACTIVE, Relays, SETTING_UP, set_max};
+use crate::sink::{self, ACTIVE, Relays, set_max};
 use crate::{ByteSize, InitError, early, logger, panic};
 use relay_fmt::callsite::{Facade, Level};
 use relay_fmt::record::Kind;
@@ -132,7 +132,7 @@ impl Relay {
         builder: Builder,
         also: fn(&Self) -> Result<(), InitError>,
     ) -> Result<Self, InitError> {
-        let _one = SETTING_UP.lock();
+        let _one = os::lock(os::Lock::SettingUp);
         if ACTIVE.get().is_some() {
             return Err(InitError::AlreadySet);
         }

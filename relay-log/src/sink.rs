@@ -32,9 +32,6 @@ pub(crate) static ACTIVE: Leaked<Relays> = Leaked::new();
 /// The most verbose level that anything of the program's own passes; 0 for none.
 static MAX: AtomicU8 = AtomicU8::new(if cfg!(test) { Level::Trace as u8 } else { 0 });
 
-/// One thread at a time makes or prepares the program's relay.
-pub(crate) static SETTING_UP: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-
 /// Sets the most verbose level for `log` and Relay's own macros.
 pub(crate) fn set_max(max: log::LevelFilter) {
     MAX.store(max as u8, Relaxed);

@@ -4,7 +4,7 @@ use crate::recover::Streams;
 use crate::report::Outcome;
 use crate::verdict::judge;
 use relay_collect::query::Filter;
-use relay_collect::read::{ArchiveFd, ArchiveName, Snapshot, Store};
+use relay_collect::read::{ArchiveFd, ArchiveName, Audit, Snapshot, Store};
 use relay_fmt::archive::verify;
 use relay_fmt::record::Kind;
 use std::collections::HashMap;
@@ -56,4 +56,15 @@ pub fn unsound(dir: &Path, all_sealed: bool) -> Vec<String> {
 #[must_use]
 pub fn judge_own(dir: &Path, returned: &[u64]) -> Outcome {
     judge(&streams(dir).remove(&std::process::id()).unwrap_or_default(), returned)
+}
+
+/// What an audit finds in a directory, against the number of records that there must be.
+#[must_use]
+pub fn audited(dir: &Path, records: u64) -> Outcome {
+    let audit = Audit::of(&Store::open(dir, None).unwrap()).unwrap();
+    let there = audit.records + audit.waiting;
+    let doubled = audit.channels.iter().map(|channel| channel.doubled).sum::<u64>();
+    let lost = records.saturating_sub(there).max(audit.lost);
+    let torn = there.saturating_sub(records) + audit.doubts.len() as u64;
+    Outcome { cases: records, lost, doubled, torn, ..Outcome::default() }
 }

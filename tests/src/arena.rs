@@ -2,7 +2,8 @@
 
 use crate::payload::{Random, make};
 use relay_log::channel::{Config, RawChannel};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// Records of each channel.
@@ -27,6 +28,21 @@ pub struct Arena {
 #[must_use]
 pub fn scratch() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Runs the test again as a process of its own; its directory, there.
+#[must_use]
+pub fn apart(name: &str, dir: &Path) -> Option<PathBuf> {
+    if let Some(dir) = std::env::var_os("RELAY_APART") {
+        return Some(dir.into());
+    }
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    let output = again.args(["--exact", name, "--nocapture"]).env("RELAY_APART", dir).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{}", said.get(said.find("ATTACK|").unwrap_or(0)..).unwrap_or_default());
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    None
 }
 
 fn filled(live: &Path, name: &str, thread: u64) -> RawChannel {

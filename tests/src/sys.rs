@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicPtr, AtomicU64};
 
 /// A page of words that a parent and its children share through a file.
 #[derive(Debug)]
@@ -108,6 +109,13 @@ pub fn step_into(pid: i32, signal: i32) -> Waited {
     wait(pid)
 }
 
+/// Has a stopped child run on to where its next system call begins, or ends.
+#[must_use]
+pub fn to_next_call(pid: i32) -> Waited {
+    ptrace(libc::PTRACE_SYSCALL, pid, 0);
+    wait(pid)
+}
+
 /// Has `handler` run when `signal` comes.
 pub fn on_signal(signal: i32, handler: extern "C" fn(i32)) {
     // SAFETY: the handler is a function of the program's own; that it logs is what is attacked.
@@ -199,6 +207,12 @@ pub fn close_behind_the_back(fd: i32) {
     unsafe { libc::close(fd) };
 }
 
+/// Has what this process says on stderr go into a file.
+pub fn stderr_to(file: &File) {
+    // SAFETY: descriptors are numbers; that of `file` is open.
+    unsafe { libc::dup2(file.as_raw_fd(), 2) };
+}
+
 /// Shuts the ext4 down that `path` lies on, as a power cut would: what is not on the disk is gone, the
 /// journal too.
 ///
@@ -213,4 +227,83 @@ pub fn shut_down(path: &Path) -> std::io::Result<()> {
     // SAFETY: the kernel reads one u32, which outlives the call.
     let done = unsafe { libc::ioctl(file.as_raw_fd(), SHUTDOWN, &raw const flags) };
     if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// Where [`escape`] goes; null while nothing can be left.
+static BACK: AtomicPtr<libc::ucontext_t> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Runs `f` on a stack of its own, until it returns or a signal handler leaves it by [`escape`].
+pub fn until_escape(f: extern "C" fn()) {
+    let mut stack = vec![0u8; 256 << 10];
+    // SAFETY: zero is a value of it, and of the next.
+    let mut back: libc::ucontext_t = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut there: libc::ucontext_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `there` outlives the call.
+    unsafe { libc::getcontext(&raw mut there) };
+    there.uc_stack.ss_sp = stack.as_mut_ptr().cast();
+    there.uc_stack.ss_size = stack.len();
+    there.uc_link = &raw mut back;
+    // SAFETY: `there` has a stack, and `f` takes no arguments.
+    unsafe { libc::makecontext(&raw mut there, f, 0) };
+    BACK.store(&raw mut back, SeqCst);
+    // SAFETY: both outlive the call; it returns once, when `f` has returned or was left.
+    unsafe { libc::swapcontext(&raw mut back, &raw const there) };
+    BACK.store(std::ptr::null_mut(), SeqCst);
+}
+
+/// Leaves a signal handler and whatever it interrupted for good, as siglongjmp does: back to where
+/// [`until_escape`] was called. Nothing where it was not.
+pub fn escape() {
+    let back = BACK.swap(std::ptr::null_mut(), SeqCst);
+    if !back.is_null() {
+        // SAFETY: it was filled in by `until_escape`, which waits for this in its frame.
+        unsafe { libc::setcontext(back) };
+    }
+}
+
+/// A library that was loaded, with a copy of everything.
+#[derive(Debug)]
+pub struct Library(*mut libc::c_void);
+
+impl Library {
+    /// Loads it, apart from everything that is there.
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+        // SAFETY: the path is a string; what runs at loading is the standard library's.
+        let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+        assert!(!library.is_null(), "{path:?} cannot be loaded");
+        Self(library)
+    }
+
+    /// Calls a function of [`crate::plugin`].
+    pub fn call(&self, name: &std::ffi::CStr, number: u64) {
+        // SAFETY: the library is loaded, the name a string.
+        let at = unsafe { libc::dlsym(self.0, name.as_ptr()) };
+        assert!(!at.is_null(), "{name:?} is not there");
+        // SAFETY: all functions of `crate::plugin` have this type.
+        let f = unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn(u64)>(at) };
+        f(number);
+    }
+
+    /// Unloads it, as far as the C library does.
+    pub fn close(self) {
+        // SAFETY: nobody calls it any more.
+        unsafe { libc::dlclose(self.0) };
+    }
+}
+
+/// Sets this library's own copy of the logger up, in the directory that `RELAY_APART` names.
+// SAFETY: no other library has the name.
+#[unsafe(no_mangle)]
+pub extern "C" fn relay_plugin_init(_: u64) {
+    crate::plugin::init();
+}
+
+/// Logs a record through this library's own copy.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+pub extern "C" fn relay_plugin_log(number: u64) {
+    crate::plugin::log(number);
 }

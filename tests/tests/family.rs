@@ -251,3 +251,40 @@ fn short_lives_leak_nothing() {
     outcome.print("100,000 short-lived writers, eight at a time");
     assert!(last <= first + 8 * 4096, "{}", outcome.note);
 }
+
+#[test]
+fn children_keep_no_collector_out() {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let channel = RawChannel::create(config(dir.path())).unwrap();
+    let lock = dir.path().join(".collector");
+    std::fs::write(&lock, "").unwrap();
+    let stop = AtomicBool::new(false);
+    let children: Vec<i32> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(SeqCst) {
+                // Asks whether there is a collector.
+                let _ = channel.flush_durable(std::time::Duration::ZERO);
+            }
+        });
+        let forks = (0..60).map(|_| {
+            sys::fork(|| {
+                std::thread::sleep(std::time::Duration::from_secs(60));
+                0
+            })
+        });
+        let children = forks.collect();
+        stop.store(true, SeqCst);
+        children
+    });
+    let file = std::fs::File::open(&lock).unwrap();
+    let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    let taken = rustix::fs::flock(&file, exclusive);
+    for pid in &children {
+        sys::kill(*pid, libc::SIGKILL);
+        assert_eq!(sys::wait(*pid), Waited::Killed(libc::SIGKILL));
+    }
+    let outcome = Outcome { cases: 60, hangs: u64::from(taken.is_err()), ..Outcome::default() };
+    outcome.print("forks while a program asks whether there is a collector");
+    assert!(outcome.is_clean(), "{outcome:?}");
+}

@@ -143,27 +143,26 @@ fn on_small_disk(home: &Path, size: &str, options: &str) -> Option<Producer> {
 #[test]
 fn on_a_full_disk_a_producer_waits() {
     let attack = "tmpfs filled up behind the producer's back";
-    for (size, initial) in [("1m", 512 << 10), ("20m", 8192)] {
-        for keeper in [0, 1] {
-            let home = tempfile::tempdir().unwrap();
-            let options =
-                format!("threads=2 count=60000 len=400 pause=1 keeper={keeper} initial={initial}");
-            let Some(mut producer) = on_small_disk(home.path(), size, &options) else {
-                skipped(attack, "mount namespaces are not allowed here");
-                return;
-            };
-            let drain = Drain::open(&producer.live, &producer.channel());
-            // Everything that is left, to the last block.
-            let mut filler = std::fs::File::create(producer.live.join("filler")).unwrap();
-            while std::io::Write::write(&mut filler, &[0; 4096]).is_ok_and(|n| n > 0) {}
-            let alive = settle(&mut producer);
-            let done = producer.shared.word(DONE).load(SeqCst);
-            let mut outcome = collect(&mut producer, drain);
-            outcome.crashes += u64::from(!alive);
-            outcome.note += &format!("{size}, {} records", producer.returned().iter().sum::<u64>());
-            outcome.print(attack);
-            assert!(outcome.is_clean() && done == 0, "{outcome:?}");
-        }
+    let disks = [("1m", 512 << 10, 0), ("1m", 512 << 10, 1), ("4m", 8192, 0), ("20m", 8192, 1)];
+    for (size, initial, keeper) in disks {
+        let home = tempfile::tempdir().unwrap();
+        let options =
+            format!("threads=2 count=20000 len=1200 pause=1 keeper={keeper} initial={initial}");
+        let Some(mut producer) = on_small_disk(home.path(), size, &options) else {
+            skipped(attack, "mount namespaces are not allowed here");
+            return;
+        };
+        let drain = Drain::open(&producer.live, &producer.channel());
+        // Everything that is left, to the last block.
+        let mut filler = std::fs::File::create(producer.live.join("filler")).unwrap();
+        while std::io::Write::write(&mut filler, &[0; 4096]).is_ok_and(|n| n > 0) {}
+        let alive = settle(&mut producer);
+        let done = producer.shared.word(DONE).load(SeqCst);
+        let mut outcome = collect(&mut producer, drain);
+        outcome.crashes += u64::from(!alive);
+        outcome.note += &format!("{size}, {} records", producer.returned().iter().sum::<u64>());
+        outcome.print(attack);
+        assert!(outcome.is_clean() && done == 0, "{outcome:?}");
     }
 }
 
@@ -222,30 +221,71 @@ fn holes_punched_on_a_full_disk() {
     assert!(outcome.is_clean(), "{outcome:?}");
 }
 
-/// What nothing helps against: the pages that are being written are taken away. Whether the program
-/// then dies by SIGBUS is reported, not judged; until then it must not say what is not so.
+/// What nothing helps against: the pages that are being written are taken away, by somebody who may write
+/// the file. Whether the program then dies by SIGBUS is reported, not judged. Who reads goes on, and has
+/// what it read before.
 #[test]
 fn cut_to_nothing_under_load() {
+    use std::os::unix::fs::PermissionsExt;
     let home = tempfile::tempdir().unwrap();
     let mut producer = start(home.path(), "threads=2 count=2000000 max=65536");
-    let name = producer.channel();
-    let mut drain = Drain::open(&producer.live, &name);
+    let path = producer.live.join(producer.channel());
+    let mut drain = Drain::open(&producer.live, &producer.channel());
     drain.drain();
-    std::fs::File::options()
-        .write(true)
-        .open(producer.live.join(&name))
-        .unwrap()
-        .set_len(0)
-        .unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+    file.set_len(0).unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);
     let mut status = None;
+    let (mut looks, mut refused) = (0, 0);
     while status.is_none() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(5));
+        // An error or nothing at all, but no signal: it reads by system calls.
+        looks += 1;
+        refused += u64::from(drain.reader.scan().map_or(true, |subs| subs.is_empty()));
+        std::thread::sleep(Duration::from_millis(1));
         status = producer.child.try_wait().unwrap();
     }
     let _ = producer.child.kill();
     let _ = producer.child.wait();
-    let note = format!("ended by {status:?}: a known limit, see the channel's documentation");
-    Outcome { cases: 1, note, ..Outcome::default() }
-        .print("KNOWN LIMIT live file cut to 0 under load");
+    let found = judge(&drain.finish(), &vec![0; producer.threads]);
+    let note = format!(
+        "mode {mode:o}; the program: {status:?}; its reader looked {looks} times, {refused} refused"
+    );
+    let outcome = Outcome { cases: 1, doubled: found.doubled, note, ..Outcome::default() };
+    outcome.print("KNOWN LIMIT live file cut to 0 under load");
+    assert!(mode == 0o600 && looks > 0 && outcome.is_clean(), "{outcome:?}");
+}
+
+/// A forked child opens a channel of its own, and needs descriptors for that: without any it says so, and
+/// its records are nowhere. Its parent goes on.
+#[test]
+fn a_forked_child_without_descriptors_says_so() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let home = relay_tests::arena::scratch();
+    let Some(dir) =
+        relay_tests::arena::apart("a_forked_child_without_descriptors_says_so", home.path())
+    else {
+        return;
+    };
+    let _relay = relay_log::Relay::builder(&dir).channel("app").init().unwrap();
+    let log = |what: &str| (0..2_000).for_each(|number| log::info!("{what} {number}"));
+    log("before");
+    let said = dir.join("said");
+    let child = relay_tests::sys::fork(|| {
+        relay_tests::sys::stderr_to(&std::fs::File::create(&said).unwrap());
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum }).unwrap();
+        log("child");
+        0
+    });
+    log("parent");
+    let ended = relay_tests::sys::wait(child);
+    let mut collector = relay_collect::Collector::open(relay_collect::Options::new(&dir)).unwrap();
+    collector.drain(&relay_collect::Control::new()).unwrap();
+    let mut outcome = relay_tests::archived::audited(&dir, 4_000);
+    outcome.crashes += u64::from(ended != relay_tests::sys::Waited::Exited(0));
+    let said = std::fs::read_to_string(&said).unwrap();
+    outcome.note = format!("the child said: {}", said.trim());
+    outcome.print("KNOWN LIMIT a forked child without descriptors has no channel");
+    assert!(outcome.is_clean() && said.contains("a forked child has no channel"), "{outcome:?}");
 }

@@ -2,14 +2,13 @@
 //! times a second.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
-use relay_collect::read::{Audit, Store};
 use relay_log::channel::ChannelReader;
 use relay_log::{ByteSize, Relay};
-use relay_tests::arena::scratch;
+use relay_tests::archived::audited;
+use relay_tests::arena::{apart, scratch};
 use relay_tests::producer::{DONE, GATE, READY};
-use relay_tests::report::{Outcome, skipped};
+use relay_tests::report::skipped;
 use relay_tests::sys::{self, Shared};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,30 +17,6 @@ use std::time::{Duration, Instant};
 /// A number from the environment: the long runs of these attacks take minutes.
 fn number(variable: &str, short: u64) -> u64 {
     std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(short)
-}
-
-/// Runs the test again as a process of its own; its directory, there.
-fn apart(name: &str, dir: &Path) -> Option<PathBuf> {
-    if let Some(dir) = std::env::var_os("RELAY_APART") {
-        return Some(dir.into());
-    }
-    let mut again = Command::new(std::env::current_exe().unwrap());
-    let output = again.args(["--exact", name, "--nocapture"]).env("RELAY_APART", dir).output();
-    let output = output.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    println!("{}", said.get(said.find("ATTACK|").unwrap_or(0)..).unwrap_or_default());
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    None
-}
-
-/// What an audit finds in a directory, against the number of records that there must be.
-fn audited(dir: &Path, records: u64) -> Outcome {
-    let audit = Audit::of(&Store::open(dir, None).unwrap()).unwrap();
-    let there = audit.records + audit.waiting;
-    let doubled = audit.channels.iter().map(|channel| channel.doubled).sum::<u64>();
-    let lost = records.saturating_sub(there).max(audit.lost);
-    let torn = there.saturating_sub(records) + audit.doubts.len() as u64;
-    Outcome { cases: records, lost, doubled, torn, ..Outcome::default() }
 }
 
 /// Memory of this process that is there, in KiB.
@@ -131,6 +106,49 @@ fn ten_thousand_signals_a_second_and_nobody_collects() {
     );
     outcome.print("handlers at 10 kHz, 2 sub-buffers, no collector, then one");
     assert!(outcome.is_clean() && while_stalled > 100, "{outcome:?}");
+}
+
+extern "C" fn durable(_: i32) {
+    log::error!("handler {}", HANDLED.load(Ordering::Relaxed));
+    HANDLED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Handlers wait for the disk in the middle of calls that wait for the disk.
+#[test]
+fn handlers_whose_records_are_to_be_durable() {
+    // Not on a file system in memory.
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let Some(dir) = apart("handlers_whose_records_are_to_be_durable", home.path()) else { return };
+    let relay = Relay::builder(&dir).channel("app").sync_on(relay_log::Level::Error);
+    let relay = relay.keeper(false).init().unwrap();
+    log::error!("a statement's first use allocates, which a handler must not");
+    durable(0);
+    sys::on_signal(libc::SIGALRM, durable);
+    let (mut written, mut longest) = (1, Duration::ZERO);
+    // First the program syncs its file by itself, then a collector does it.
+    for collects in [false, true] {
+        let options = relay_collect::Options::new(&dir);
+        let collector = collects.then(|| relay_collect::spawn(options).unwrap());
+        sys::interrupt_this_thread(7_000);
+        let until = Instant::now() + Duration::from_millis(400);
+        while Instant::now() < until {
+            let begun = Instant::now();
+            log::info!("main {written}");
+            log::error!("main {written}");
+            written += 2;
+            longest = longest.max(begun.elapsed());
+        }
+        sys::interrupt_this_thread(0);
+        if let Some(collector) = collector {
+            collector.stop().unwrap();
+        }
+    }
+    relay.flush_durable(Duration::from_secs(5)).unwrap();
+    let handled = HANDLED.load(Ordering::Relaxed);
+    let mut outcome = audited(&dir, written + handled);
+    outcome.note = format!("{handled} handlers, {written} calls, the longest {longest:?}");
+    outcome.print("sync_on in handlers, alone and with a collector");
+    assert!(outcome.is_clean() && handled > 10, "{outcome:?}");
 }
 
 #[test]

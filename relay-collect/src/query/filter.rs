@@ -276,6 +276,11 @@ impl Filter {
         self.level.is_none() && self.targets.is_empty()
     }
 
+    /// Whether [`Filter::may_match_text`] may say no.
+    pub(crate) fn asks_for_text(&self) -> bool {
+        !self.spans && !self.needles().is_empty()
+    }
+
     /// Whether a block with this filter over its messages may hold what is meant.
     pub(crate) fn may_match_text(&self, filter: &relay_fmt::block::Filter) -> bool {
         self.spans || self.needles().iter().all(|needle| filter.can_contain(needle))

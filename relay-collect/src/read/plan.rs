@@ -3,7 +3,7 @@
 use super::prepare::Read;
 use super::store::Archive;
 use crate::query::{BlockFacts, Filter};
-use relay_fmt::archive::{BlockEntry, Summary};
+use relay_fmt::archive::{BlockEntry, Summary, read_filter};
 use relay_fmt::block::{Facts, NO_LEVEL, Target, Times};
 use relay_fmt::rows::Source;
 use std::fmt;
@@ -80,7 +80,12 @@ impl Plan {
     }
 
     /// Whether a block may hold what is meant; what excludes it is counted.
-    pub(crate) fn admits(&mut self, block: &BlockEntry, filter: &Filter) -> bool {
+    pub(crate) fn admits(
+        &mut self,
+        archive: &Archive,
+        block: &BlockEntry,
+        filter: &Filter,
+    ) -> bool {
         let facts = &block.header.facts;
         self.blocks += 1;
         self.rows = self.rows.saturating_add(facts.rows);
@@ -90,9 +95,14 @@ impl Plan {
             sources: &facts.sources,
             level_mask: facts.level_mask,
             targets: &facts.targets,
-            text: &block.header.filter,
         };
-        let excluded = what.excluded(filter);
+        let by_text = || {
+            // Where it cannot be read, whoever reads the block says so.
+            let text = filter.asks_for_text().then(|| read_filter(&archive.bytes, block).ok());
+            let can = text.flatten().is_none_or(|text| filter.may_match_text(&text));
+            (!can).then_some(By::Filter)
+        };
+        let excluded = what.excluded(filter).or_else(by_text);
         excluded.map(|by| *self.of(by) += 1).is_none()
     }
 
@@ -103,9 +113,9 @@ impl Plan {
             sources: &summary.sources,
             level_mask: summary.level_mask,
             targets: &summary.targets,
-            text: &summary.filter,
         };
-        let Some(by) = what.excluded(filter) else { return true };
+        let by_text = || (!filter.may_match_text(&summary.filter)).then_some(By::Filter);
+        let Some(by) = what.excluded(filter).or_else(by_text) else { return true };
         self.archives_skipped += 1;
         self.blocks += summary.blocks;
         self.rows = self.rows.saturating_add(summary.rows);
@@ -141,11 +151,10 @@ struct What<'a> {
     sources: &'a [Source],
     level_mask: u8,
     targets: &'a [Target],
-    text: &'a relay_fmt::block::Filter,
 }
 
 impl What<'_> {
-    /// What excludes that a row that is meant is in it.
+    /// What excludes that a row that is meant is in it, but for its text.
     fn excluded(&self, filter: &Filter) -> Option<By> {
         let mut sources = self.sources.iter();
         let of_source = sources.any(|s| filter.may_match_source(&s.channel, s.pid));
@@ -163,9 +172,7 @@ impl What<'_> {
             BlockFacts { level_mask: if hidden { u8::MAX } else { self.level_mask }, ..times };
         let all = BlockFacts { targets: (!hidden).then_some(&targets[..]), ..levels };
         let steps = [(By::Time, &times), (By::Level, &levels), (By::Target, &all)];
-        let by_facts = steps.into_iter().find(|(_, facts)| !filter.may_match_block(facts));
-        let by_text = || (!filter.may_match_text(self.text)).then_some(By::Filter);
-        by_facts.map(|(by, _)| by).or_else(by_text)
+        steps.into_iter().find(|(_, facts)| !filter.may_match_block(facts)).map(|(by, _)| by)
     }
 }
 
@@ -187,7 +194,7 @@ pub(crate) fn admitted<'a>(
     let numbered = (1u64..).zip(blocks);
     let mut admitted = Vec::new();
     for (number, (archive, block)) in numbered {
-        if plan.admits(block, filter) {
+        if plan.admits(archive, block, filter) {
             admitted.push((number, archive, block));
         }
     }

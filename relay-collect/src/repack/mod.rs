@@ -19,13 +19,12 @@ pub use hand::{Repacked, repack};
 pub(crate) use idle::Idle;
 
 use crate::archive_file::{copied, sync_dir};
-use crate::lane::FILTER_PART;
 use crate::read::{ArchiveFd, ArchiveName};
 use crate::render::Contents;
 use join::Group;
 use relay_fmt::archive::{
     self, ArchiveWriter, BlockEntry, Directory, Entry, FileHeader, Opened, REPACKED, read_block,
-    read_control,
+    read_control, read_filter,
 };
 use relay_fmt::block::columns::Encoder;
 use relay_fmt::block::{
@@ -271,8 +270,11 @@ impl<'a> Packer<'a> {
         }
         group.fill(&mut self.builder);
         let before = old.iter().map(|block| block.end() - block.offset).sum::<u64>();
-        let bodies = old.iter().map(|block| block.header.body_len).sum::<u64>();
-        let encoded = self.encode(usize::try_from(bodies).unwrap_or(usize::MAX));
+        let mut filters = 0;
+        for block in &old {
+            filters += read_filter(self.bytes, block)?.bytes.len();
+        }
+        let encoded = self.encode(filters);
         self.builder.clear();
         match encoded {
             Some(block) if ((block.body.len() + block.filter.bytes.len()) as u64) < before => {
@@ -289,11 +291,11 @@ impl<'a> Packer<'a> {
     }
 
     /// The block of what is in the builder; `None` when it does not come back as it was.
-    fn encode(&mut self, bodies: usize) -> Option<EncodedBlock> {
+    fn encode(&mut self, filters: usize) -> Option<EncodedBlock> {
         let rows = self.builder.rows();
         self.contents.see(rows);
-        // By what the blocks took before: it is to tell as much as theirs did.
-        let filter = self.contents.finish(bodies / FILTER_PART);
+        // It is to tell as much as theirs did.
+        let filter = self.contents.finish(filters);
         let (kind, mut body, mut sections) = (BlockKind::Columns, Vec::new(), Sections::default());
         self.encoder.encode(rows, &mut body).ok()?;
         sections.push(body.len()).ok()?;

@@ -3,6 +3,7 @@
 use crate::block::zstd_frame;
 use crate::block::{EncodedBlock, Error, Facts, Filter, Sections, Times, meta};
 use crate::bytes::{Cursor, put_prefixed, put_varint, unzigzag, zigzag};
+use std::ops::Range;
 
 type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -26,8 +27,9 @@ pub struct BlockHeader {
     pub body_len: u64,
     /// The frames of the body.
     pub sections: Sections,
-    /// What the block's text can contain.
-    pub filter: Filter,
+    /// The kind of the filter over the block's text, see [`Filter::kind`]; the filter itself is read
+    /// when it is needed: [`super::read_filter`].
+    pub filter_kind: u8,
     /// What is known about the rows.
     pub facts: Facts,
 }
@@ -43,8 +45,8 @@ pub struct BlockEntry {
     pub crc: u32,
     /// The header.
     pub header: BlockHeader,
-    /// The header as it stands in the file, for the directory.
-    pub(crate) content: Box<[u8]>,
+    /// The header as it stands in the file but for its filter, for the directory.
+    pub(crate) bare: Box<[u8]>,
 }
 
 impl BlockEntry {
@@ -71,12 +73,13 @@ impl BlockHeader {
             body_crc: crc32fast::hash(&block.body),
             body_len: block.body.len() as u64,
             sections: block.sections.clone(),
-            filter: block.filter.clone(),
+            filter_kind: block.filter.kind,
             facts: block.facts.clone(),
         }
     }
 
-    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+    /// The header with these bytes for its filter.
+    pub(crate) fn encode(&self, filter: &[u8]) -> Result<Vec<u8>> {
         let (lists, facts) = (lists(&self.facts), &self.facts);
         let compress = lists.len() > COMPRESS_FROM;
         let mut out = vec![if compress { COMPRESSED } else { 0 }, self.kind];
@@ -93,8 +96,8 @@ impl BlockHeader {
         for len in &self.sections.0 {
             put_varint(&mut out, u64::from(*len));
         }
-        out.push(self.filter.kind);
-        put_prefixed(&mut out, &self.filter.bytes);
+        out.push(self.filter_kind);
+        put_prefixed(&mut out, filter);
         if compress {
             let mut frame = Vec::new();
             zstd_frame::compress(&lists, 3, &mut frame)?;
@@ -127,7 +130,7 @@ impl BlockHeader {
         for _ in 0..meta::count(&mut input, 1)? {
             sections.0.push(meta::narrow(input.varint()?)?);
         }
-        let filter = Filter { kind: input.u8()?, bytes: input.prefixed()?.to_vec() };
+        let (filter_kind, _) = (input.u8()?, input.prefixed()?);
         let stored = input.prefixed()?;
         let lists = if flags & COMPRESSED != 0 {
             &zstd_frame::take(&mut Cursor::new(stored), *budget)?
@@ -145,7 +148,31 @@ impl BlockHeader {
         }
         // Long thread names are stored once and copied for each run.
         charge(budget, facts.runs.iter().map(|run| run.thread.len() as u64).sum())?;
-        Ok(Self { sequence, kind, previous_crc, body_crc, body_len, sections, filter, facts })
+        Ok(Self { sequence, kind, previous_crc, body_crc, body_len, sections, filter_kind, facts })
+    }
+
+    /// The filter of a header, and where its bytes and their length stand in it.
+    pub(crate) fn filter(content: &[u8]) -> Result<(Filter, Range<usize>)> {
+        let mut input = Cursor::new(content);
+        input.bytes(10)?;
+        for _ in 0..6 {
+            input.varint()?;
+        }
+        input.u8()?;
+        for _ in 0..meta::count(&mut input, 1)? {
+            input.varint()?;
+        }
+        let kind = input.u8()?;
+        let at = content.len() - input.rest().len();
+        let bytes = input.prefixed()?.to_vec();
+        Ok((Filter { kind, bytes }, at..content.len() - input.rest().len()))
+    }
+
+    /// A header without the bytes of its filter.
+    pub(crate) fn bare(content: &[u8]) -> Result<Box<[u8]>> {
+        let (_, at) = Self::filter(content)?;
+        let (head, tail) = (content.get(..at.start), content.get(at.end..));
+        Ok([head.unwrap_or_default(), &[0], tail.unwrap_or_default()].concat().into())
     }
 }
 

@@ -15,7 +15,7 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 const MAGIC: &[u8; 8] = b"RELAYCAT";
 const VERSION: u16 = 1;
 /// The filter of an archive is not larger, in bytes.
-const MAX_FILTER: usize = 8 << 10;
+const MAX_FILTER: usize = 16 << 10;
 
 /// What tells a file from another one, and from itself before it was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +55,15 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The summary of an archive; `None` when its blocks do not say when their rows happened.
+    /// The summary of an archive, with the filters of its blocks; `None` when its blocks do not say
+    /// when their rows happened.
     #[must_use]
-    pub fn of(identity: Identity, directory: &Directory, entries: &[Entry]) -> Option<Self> {
+    pub fn of(
+        identity: Identity,
+        directory: &Directory,
+        entries: &[Entry],
+        filters: &[Filter],
+    ) -> Option<Self> {
         let facts: Vec<&Facts> = directory.blocks.iter().map(|b| &b.header.facts).collect();
         let (mut sources, mut targets) = (BTreeMap::new(), BTreeMap::<&str, u8>::new());
         let mut times: Option<Times> = None;
@@ -86,7 +92,6 @@ impl Summary {
             }
         }
         let target = |(name, level_mask): (&str, u8)| Target { name: name.to_owned(), level_mask };
-        let filters = directory.blocks.iter().map(|block| &block.header.filter);
         Some(Self {
             identity,
             blocks: facts.len() as u64,
@@ -96,7 +101,7 @@ impl Summary {
             supersedes: entries.iter().any(|entry| matches!(entry, Entry::Supersedes(_))),
             sources: sources.into_values().cloned().collect(),
             targets: targets.into_iter().map(target).collect(),
-            filter: Filter::union(filters, MAX_FILTER),
+            filter: Filter::union(filters.iter(), MAX_FILTER),
         })
     }
 

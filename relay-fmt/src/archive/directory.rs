@@ -1,4 +1,5 @@
-//! The last frame of a sealed archive: all that stands in front of its blocks, in one place.
+//! The last frame of a sealed archive: all that stands in front of its blocks, in one place, but for
+//! the filters, which are most of it.
 
 use super::block_header::{BlockEntry, BlockHeader};
 use super::frame::{FrameKind, HEAD_LEN, Head, put_frame};
@@ -60,7 +61,8 @@ impl Directory {
         for block in &self.blocks {
             put_varint(&mut list, block.offset - before);
             list.extend_from_slice(&block.crc.to_le_bytes());
-            put_prefixed(&mut list, &block.content);
+            put_varint(&mut list, block.header_len);
+            put_prefixed(&mut list, &block.bare);
             before = block.offset;
         }
         put_varint(&mut list, self.controls.len() as u64);
@@ -97,22 +99,31 @@ impl Directory {
         let header = FileHeader::decode(head.uuid, header)?;
         let mut directory =
             Self { header, header_crc: 0, blocks: Vec::new(), controls: Vec::new() };
-        directory.take_places(&mut input, offset, file_len).map_err(at)?;
+        let whole = head.kind == FrameKind::WholeDirectory;
+        directory.take_places(&mut input, whole, offset, file_len).map_err(at)?;
         Ok(directory)
     }
 
-    fn take_places(&mut self, input: &mut Cursor<'_>, end: u64, file_len: u64) -> Result<()> {
+    fn take_places(
+        &mut self,
+        input: &mut Cursor<'_>,
+        whole: bool,
+        end: u64,
+        file_len: u64,
+    ) -> Result<()> {
         self.header_crc = input.u32()?;
         let outside = || crate::Error::new("a directory names a place outside its file");
         let mut budget = lists_budget(file_len);
         let (mut before, mut free_from) = (0u64, 0u64);
         for _ in 0..meta::count(input, 6)? {
             let offset = before.checked_add(input.varint()?).ok_or_else(outside)?;
-            let (crc, content) = (input.u32()?, input.prefixed()?);
+            let crc = input.u32()?;
+            let len = if whole { None } else { Some(input.varint()?) };
+            let content = input.prefixed()?;
             let header = BlockHeader::decode(content, &mut budget)?;
-            let header_len = (HEAD_LEN + content.len()) as u64;
-            let content = content.into();
-            let entry = BlockEntry { offset, header_len, crc, header, content };
+            let header_len = len.unwrap_or((HEAD_LEN + content.len()) as u64);
+            let bare = BlockHeader::bare(content)?;
+            let entry = BlockEntry { offset, header_len, crc, header, bare };
             if offset < free_from || entry.end() > end {
                 return Err(outside().into());
             }

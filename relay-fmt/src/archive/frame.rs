@@ -21,10 +21,12 @@ pub(crate) enum FrameKind {
     Block = 1,
     /// Entries about channels and archives.
     Control = 2,
+    /// The last frame of a sealed file, as it was written once: block headers are in it whole.
+    WholeDirectory = 3,
     /// The last frame of a sealed file.
-    Directory = 3,
+    Directory = 4,
     /// Any kind that this version does not know: to be skipped.
-    Other = 4,
+    Other = 5,
 }
 
 impl FrameKind {
@@ -33,10 +35,16 @@ impl FrameKind {
             0 => Self::File,
             1 => Self::Block,
             2 => Self::Control,
-            3 => Self::Directory,
-            4..16 => Self::Other,
+            3 => Self::WholeDirectory,
+            4 => Self::Directory,
+            5..16 => Self::Other,
             _ => return None,
         })
+    }
+
+    /// Whether it ends a sealed file.
+    pub(crate) const fn is_directory(self) -> bool {
+        matches!(self, Self::WholeDirectory | Self::Directory)
     }
 }
 

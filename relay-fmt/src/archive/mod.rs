@@ -42,7 +42,7 @@ pub use control::{
 pub use directory::{ControlPlace, Directory};
 pub use error::Error;
 pub use header::{COMPATIBLE, FileHeader, INCOMPATIBLE, REPACKED, VERSION};
-pub use read::{Opened, ReadAt, open, read_block, read_body, read_control};
+pub use read::{Opened, ReadAt, open, read_block, read_body, read_control, read_filter};
 pub use scan::{Damage, DamageKind, Scan, ScanOptions, rescan, scan};
 pub use verify::{Problem, Report, verify};
 pub use writer::ArchiveWriter;

@@ -1,13 +1,13 @@
 //! Reading archives.
 
-use super::block_header::BlockEntry;
+use super::block_header::{BlockEntry, BlockHeader};
 use super::control::Entry;
 use super::control_codec;
 use super::directory::{ControlPlace, Directory, TRAILER_LEN, trailer};
 use super::error::{Error, Result};
 use super::frame::{FrameKind, HEAD_LEN, Head};
 use super::scan::{Scan, ScanOptions, scan};
-use crate::block::{self, MAX_CONTENT, RowBuffer};
+use crate::block::{self, Filter, MAX_CONTENT, RowBuffer};
 use std::io;
 
 /// Bytes that can be read at any offset: a file, or memory.
@@ -166,7 +166,7 @@ fn parse_directory(bytes: &[u8], offset: u64, file_len: u64) -> Result<Directory
     let head = Head::parse(bytes, offset).map_err(at)?;
     let content = bytes.get(HEAD_LEN..).unwrap_or_default();
     head.check(content).map_err(at)?;
-    if head.kind != FrameKind::Directory || head.len != bytes.len() as u64 {
+    if !head.kind.is_directory() || head.len != bytes.len() as u64 {
         return Err(at(crate::Error::new("the trailer does not lead to a directory")));
     }
     Directory::decode(&head, content, offset, file_len)
@@ -188,6 +188,26 @@ pub fn read_body<R: ReadAt + ?Sized>(source: &R, block: &BlockEntry) -> Result<V
         return Err(bad(crate::Error::new("the checksum of a block's body is wrong").into()));
     }
     Ok(body)
+}
+
+/// Reads the filter over the text of a block.
+///
+/// # Errors
+/// When it cannot be read, or its header is not the one that the archive's directory names.
+pub fn read_filter<R: ReadAt + ?Sized>(source: &R, block: &BlockEntry) -> Result<Filter> {
+    if block.header.filter_kind == Filter::NONE {
+        return Ok(Filter::default());
+    }
+    let offset = block.offset;
+    let bad = |error: block::Error| Error::Block { offset, error };
+    let bytes = read_exact(source, offset, block.header_len, source.len()?)?;
+    let head = Head::parse(&bytes, offset).map_err(|error| bad(error.into()))?;
+    let content = bytes.get(HEAD_LEN..).unwrap_or_default();
+    if head.len != block.header_len || head.content_crc != block.crc {
+        return Err(bad(crate::Error::new("another block's header is here").into()));
+    }
+    head.check(content).map_err(|error| bad(error.into()))?;
+    Ok(BlockHeader::filter(content).map_err(bad)?.0)
 }
 
 /// Reads the rows of a block.

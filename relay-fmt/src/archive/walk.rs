@@ -123,23 +123,26 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
         let taken = match head.kind {
             FrameKind::File => Err(obstacle("a file header stands in the middle")),
             FrameKind::Other => Ok(end),
-            FrameKind::Block => self.block(offset, &head, content),
+            FrameKind::Block => self.block(offset, &head, &content),
             FrameKind::Control => {
                 self.control(offset, &head, &content);
                 Ok(end)
             }
-            FrameKind::Directory => self.directory(offset, &head, &content).map(|()| end),
+            FrameKind::WholeDirectory | FrameKind::Directory => {
+                self.directory(offset, &head, &content).map(|()| end)
+            }
         };
         Ok(taken.map(|end| {
-            self.scan.sealed = head.kind == FrameKind::Directory;
+            self.scan.sealed = head.kind.is_directory();
             self.scan.valid_len = end;
         }))
     }
 
-    fn block(&mut self, offset: u64, head: &Head, content: Vec<u8>) -> Result<u64, Obstacle> {
-        let header = BlockHeader::decode(&content, &mut self.budget)?;
-        let (header_len, crc, content) = (head.len, head.content_crc, content.into());
-        let entry = BlockEntry { offset, header_len, crc, header, content };
+    fn block(&mut self, offset: u64, head: &Head, content: &[u8]) -> Result<u64, Obstacle> {
+        let header = BlockHeader::decode(content, &mut self.budget)?;
+        let bare = BlockHeader::bare(content)?;
+        let (header_len, crc) = (head.len, head.content_crc);
+        let entry = BlockEntry { offset, header_len, crc, header, bare };
         let end = entry.end();
         if end > self.file_len {
             let block = Some(Box::new(entry));

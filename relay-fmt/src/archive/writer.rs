@@ -101,15 +101,15 @@ impl ArchiveWriter {
             return Err(bad(block::Error::TooLarge { what, bytes, most: MAX_CONTENT }));
         }
         let header = BlockHeader::of(block, self.sequence, self.previous_crc);
-        let content = header.encode().map_err(bad)?;
+        let content = header.encode(&block.filter.bytes).map_err(bad)?;
+        let bare = BlockHeader::bare(&content).map_err(bad)?;
         self.piece.clear();
         let uuid = &self.directory.header.uuid;
         let crc = put_frame(&mut self.piece, FrameKind::Block, uuid, offset, &content)
             .map_err(|error| bad(error.into()))?;
         let header_len = self.piece.len() as u64;
         self.piece.extend_from_slice(&block.body);
-        let content = content.into();
-        self.directory.blocks.push(BlockEntry { offset, header_len, crc, header, content });
+        self.directory.blocks.push(BlockEntry { offset, header_len, crc, header, bare });
         self.offset += self.piece.len() as u64;
         self.sequence += 1;
         self.previous_crc = crc;

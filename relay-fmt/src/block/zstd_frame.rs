@@ -5,6 +5,7 @@
 
 use super::error::{Error, Result, malformed};
 use crate::bytes::Cursor;
+use std::cell::RefCell;
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe;
 
@@ -72,6 +73,21 @@ fn stated(frame: &[u8]) -> Result<Stated> {
     Ok(Stated { content, window })
 }
 
+thread_local! {
+    /// A search takes thousands of small frames: making one of these costs as much as that.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn decompress(frame: &[u8], content: &mut Vec<u8>) -> std::io::Result<usize> {
+    DECOMPRESSOR.with_borrow_mut(|known| {
+        let decompressor = match known {
+            Some(known) => known,
+            None => known.insert(Decompressor::new()?),
+        };
+        decompressor.decompress_to_buffer(frame, content)
+    })
+}
+
 /// Takes one frame from the front of `input` and returns what it decompresses to, at most `most`
 /// bytes.
 pub(crate) fn take(input: &mut Cursor<'_>, most: u64) -> Result<Vec<u8>> {
@@ -92,9 +108,7 @@ pub(crate) fn take(input: &mut Cursor<'_>, most: u64) -> Result<Vec<u8>> {
     let size = usize::try_from(stated.content)
         .map_err(|_| crate::Error::new("a zstd frame is larger than memory"))?;
     let mut content = Vec::with_capacity(size);
-    let mut decompressor = Decompressor::new().map_err(|e| zstd_error(&e))?;
-    let written =
-        decompressor.decompress_to_buffer(frame, &mut content).map_err(|e| zstd_error(&e))?;
+    let written = decompress(frame, &mut content).map_err(|e| zstd_error(&e))?;
     if written != size || content.len() != size {
         return malformed("a zstd frame does not hold what it states");
     }

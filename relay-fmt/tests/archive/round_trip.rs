@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use relay_fmt::archive::{
     ArchiveWriter, Entry, FileHeader, Note, Opened, ReadAt, ScanOptions, Tombstone, Unproven, open,
-    read_block, read_control, scan, verify,
+    read_block, read_control, read_filter, scan, verify,
 };
 use relay_fmt::block::{BlockBuilder, BlockOptions, Times};
 use relay_fmt::callsite::Level;
@@ -85,8 +85,9 @@ fn positions_are_known_without_decompressing() {
         assert_eq!(facts.sources, [source()]);
         assert_eq!(facts.runs, [run(0, n as u32, 6)]);
         assert!(facts.has_level(Level::Warn) && !facts.has_level(Level::Error));
-        assert!(block.header.filter.can_contain(b"line"));
-        assert_eq!(block.header.filter.can_contain(b"lone"), n != 1, "only block 1 has a filter");
+        let filter = read_filter(&sample.bytes[..], block).unwrap();
+        assert!(filter.can_contain(b"line"));
+        assert_eq!(filter.can_contain(b"lone"), n != 1, "only block 1 has a filter");
         assert_eq!(facts.targets[0].name, "server::http");
         let time = 1_750_000_000_000_000_000 + n as i64 * 1_000_000;
         assert_eq!((facts.min_order_ns, facts.max_order_ns), (time, time + 5_000));

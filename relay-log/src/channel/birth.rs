@@ -1,9 +1,15 @@
 //! How a channel's file comes to be: at no moment does a live channel look dead.
 //!
-//! O_TMPFILE (it has no name yet) → flock → allocate → map → header → not for forked children →
-//! only now a name in `live/`. The lock belongs to the open file description, and that lives as long
-//! as the mapping: the descriptor is closed, and the lock goes when the address space goes, however
-//! that happens. A second descriptor, never locked, is for growing.
+//! O_TMPFILE (it has no name yet) → allocate → map → not for forked children → header → flock, and the
+//! descriptor closed at once → only now a name in `live/`. The lock belongs to the open file
+//! description, and that lives as long as the mapping: the lock goes when the address space goes,
+//! however that happens. A second descriptor, never locked, is for growing.
+//!
+//! A fork by another thread copies what there is at that moment. Two windows remain, each between two
+//! system calls that follow each other: one that comes between map and advice, or between flock and
+//! close, leaves the child with a part in the lock, and the channel looks alive until the child, too,
+//! has ended (in the second case: or has called `exec`). What was logged is there and is archived
+//! meanwhile.
 
 use super::error::CreateError;
 use super::identity::Identity;
@@ -131,8 +137,6 @@ pub(crate) fn bear(
     if fitted {
         rustix::fs::fchmod(&first, Mode::from_raw_mode(mode)).map_err(because("set the mode"))?;
     }
-    rustix::fs::flock(&first, FlockOperation::NonBlockingLockExclusive)
-        .map_err(because("lock a file"))?;
     let count = identity.initial / u64::from(identity.sub_buffer);
     let bytes = sub_buffer_offset(0, identity.sub_buffer) + count * u64::from(identity.sub_buffer);
     allocate(&first, 0, bytes).map_err(|errno| match errno {
@@ -143,22 +147,29 @@ pub(crate) fn bear(
         },
         errno => because("allocate a file")(errno),
     })?;
-    let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&first));
-    let grow = rustix::fs::open(again.as_str(), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+    let through_proc =
+        |fd: &OwnedFd| format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(fd));
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let grow = rustix::fs::open(through_proc(&first), flags, Mode::empty())
         .map_err(because("open a file again through /proc"))?;
     let file = File::from(first);
     let map = Mapping::reserve(&file, bytes as usize + HEADER_BYTES)
         .map_err(|e| because("map a file")(Errno::from_io_error(&e).unwrap_or(Errno::NOMEM)))?;
-    let header: [u8; IDENTITY_BYTES] = identity.encode();
-    map.write(0, &header);
+    // Right behind, before anything else: see above.
     map.dont_fork().map_err(|e| {
         because("keep a file from children")(Errno::from_io_error(&e).unwrap_or(Errno::INVAL))
     })?;
+    let header: [u8; IDENTITY_BYTES] = identity.encode();
+    map.write(0, &header);
+    let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+    drop(file);
+    locked.map_err(because("lock a file"))?;
     let name = identity.file_name();
     match temporary {
         Some(hidden) => rustix::fs::renameat(dir, hidden.as_str(), dir, name.as_str()),
         None => {
-            rustix::fs::linkat(CWD, again.as_str(), dir, name.as_str(), AtFlags::SYMLINK_FOLLOW)
+            let unnamed = through_proc(&grow);
+            rustix::fs::linkat(CWD, unnamed, dir, name.as_str(), AtFlags::SYMLINK_FOLLOW)
         }
     }
     .map_err(because("name a file"))?;

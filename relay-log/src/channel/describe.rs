@@ -18,8 +18,9 @@ impl Descriptions {
 }
 
 impl Channel {
-    /// Describes callsite `id`. `false` when the description is too large, or when `may_wait` is not
-    /// given and somebody else is describing: then the record must bring its description itself.
+    /// Describes callsite `id`. `false` when the description is too large, when there is no room, or
+    /// when `may_wait` is not given and somebody else is describing: then the record must bring its
+    /// description itself. Who describes never waits for the collector.
     pub(crate) fn describe(&self, id: u32, description: &[u8], may_wait: bool) -> bool {
         let stream = &self.descriptions.stream;
         let locked = if may_wait { Some(stream.lock()) } else { stream.try_lock() };
@@ -34,7 +35,7 @@ impl Channel {
         }
         if need > stream.left() {
             // Opened before it is used, so a reader may find it empty.
-            let Ok(opened) = self.open_meta() else {
+            let Some(opened) = self.open_meta() else {
                 return false;
             };
             stream.install(self, opened);

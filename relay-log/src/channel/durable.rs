@@ -173,7 +173,13 @@ impl Channel {
         let wanted = self.want_durable();
         if self.is_alone() {
             *since = None;
-            self.say(self.sync_file());
+            let done = self.sync_file();
+            if done.is_err_and(|why| why != NotDurable::System(Errno::IO)) {
+                // Asked again although nothing new may be committed. Not after EIO: the kernel may have
+                // given up the pages, and would say of the next sync that all is well.
+                self.durability.asked.store(committed.wrapping_sub(1), Relaxed);
+            }
+            self.say(done);
         } else {
             since.get_or_insert_with(|| (wanted, Instant::now()));
             self.nudge_collector();
@@ -193,7 +199,11 @@ impl Channel {
         match rustix::fs::open(lock.as_c_str(), flags, Mode::empty()) {
             Ok(lock) => {
                 let probe = FlockOperation::NonBlockingLockShared;
-                rustix::fs::flock(&lock, probe) == Err(Errno::WOULDBLOCK)
+                let held = rustix::fs::flock(&lock, probe) == Err(Errno::WOULDBLOCK);
+                // Not only closed: a child that is forked just now has the descriptor too, and would
+                // keep every collector out for as long as it lives.
+                let _ = rustix::fs::flock(&lock, FlockOperation::Unlock);
+                held
             }
             Err(Errno::NOENT) => false,
             // Without descriptors nobody can tell: then a collector is waited for.

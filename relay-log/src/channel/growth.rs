@@ -2,6 +2,7 @@
 //! where nothing is needed.
 
 use super::birth;
+use super::identity::OnFull;
 use super::layout::Counter;
 use super::lease::Patience;
 use super::shared::Channel;
@@ -41,6 +42,11 @@ impl Channel {
         self.may_grow() && self.slots.free_up_to(1) > 0
     }
 
+    /// Whether a record that nobody waits for would find room.
+    pub(super) fn takes_more(&self) -> bool {
+        self.config.on_full == OnFull::Overwrite || self.slots.free_up_to(1) > 0
+    }
+
     /// Allocates one more sub-buffer and leases it.
     pub(super) fn grow(&self, patience: Patience) -> Option<Owned> {
         let index = self.slots.begin_growth()?;
@@ -68,7 +74,7 @@ impl Channel {
     pub(super) fn allocate(&self, index: u32, patience: Patience) -> bool {
         let size = u64::from(self.identity.sub_buffer);
         let done = self.file.with(|fd| {
-            let enough = patience == Patience::PastTheCap
+            let enough = patience != Patience::Policy
                 || birth::free_bytes(fd) >= self.reserve.saturating_add(size);
             let room = if enough { Ok(()) } else { Err(Errno::NOSPC) };
             room.and_then(|()| birth::allocate(fd, self.offset(index) as u64, size))

@@ -89,7 +89,7 @@ fn write(kept: &[Kept]) -> Option<((u32, usize), Position)> {
         let fill = |p: &mut super::Payload<'_>| p.put(payload);
         let (tick, kind, callsite, len) = (*tick, *kind, *callsite, payload.len());
         let record = Pending { tick, kind, callsite, len, fill: &fill };
-        // Past the cap it neither waits nor discards.
+        // Past the cap it waits or discards only where the channel cannot grow.
         let _ = stream.append_slow(channel, Patience::PastTheCap, &record);
     }
     stream.park(channel);

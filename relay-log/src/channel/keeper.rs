@@ -175,7 +175,8 @@ impl Keeper {
 
     fn tell(&mut self, channel: &Channel) {
         let now = channel.allocated_bytes();
-        if now != self.told {
+        // What it says needs room; where there is none, it is said later, and once.
+        if now != self.told && channel.takes_more() {
             if let Some(on_change) = self.on_change {
                 on_change(channel, self.told, now);
             }

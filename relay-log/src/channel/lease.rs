@@ -16,9 +16,11 @@ use std::sync::atomic::fence;
 pub(crate) enum Patience {
     /// It does what the channel's policy says.
     Policy,
-    /// It gets a sub-buffer past the cap: a call inside a call, the collector's own thread,
-    /// descriptions of callsites.
+    /// It gets a sub-buffer past the cap: a call inside a call. Where the channel cannot grow, it too
+    /// does what the policy says.
     PastTheCap,
+    /// As that, and is discarded where it would wait: the collector's own thread, the keeper.
+    Never,
 }
 
 /// A sub-buffer that is open for the caller to write.
@@ -62,33 +64,45 @@ impl Channel {
 
     fn acquire(&self, patience: Patience) -> Result<Owned, WriteError> {
         let mut waiting: Option<Waiting<'_>> = None;
-        let mut vanished = 0;
         loop {
-            if let Some(owned) = self.try_acquire(patience) {
-                if self.is_there(owned) {
-                    return Ok(owned);
-                }
-                self.slots.vanished(owned);
-                vanished += 1;
-                // Another one may be there, or this one can be had again. Where nothing helps (a
-                // file system that allocates and does not mean it), it is a full disk.
-                if vanished <= self.slots.high() {
-                    continue;
-                }
+            if let Some(owned) = self.acquire_now(patience) {
+                return Ok(owned);
             }
-            if patience == Patience::Policy {
-                match self.config.on_full {
-                    OnFull::Overwrite => {
-                        if let Some(owned) = self.slots.overwrite() {
-                            self.count(Counter::Overwritten, 1);
-                            return Ok(owned);
-                        }
-                    }
-                    OnFull::Discard => return Err(WriteError::Discarded),
-                    OnFull::Block => {}
-                }
+            match self.config.on_full {
+                OnFull::Overwrite => return self.overwrite().ok_or(WriteError::Discarded),
+                OnFull::Discard => return Err(WriteError::Discarded),
+                OnFull::Block if patience == Patience::Never => return Err(WriteError::Discarded),
+                OnFull::Block => {}
             }
             waiting.get_or_insert_with(|| Waiting::begin(self)).wait();
+        }
+    }
+
+    /// The oldest that waits for the collector. Where none does, all are in use: another one past the
+    /// cap, for a channel that may lose never waits.
+    fn overwrite(&self) -> Option<Owned> {
+        if let Some(owned) = self.slots.overwrite() {
+            self.count(Counter::Overwritten, 1);
+            return Some(owned);
+        }
+        self.acquire_now(Patience::PastTheCap)
+    }
+
+    /// A sub-buffer that is there, without waiting for anybody.
+    fn acquire_now(&self, patience: Patience) -> Option<Owned> {
+        let mut vanished = 0;
+        loop {
+            let owned = self.try_acquire(patience)?;
+            if self.is_there(owned) {
+                return Some(owned);
+            }
+            self.slots.vanished(owned);
+            vanished += 1;
+            // Another one may be there, or this one can be had again. Where nothing helps (a file
+            // system that allocates and does not mean it), it is a full disk.
+            if vanished > self.slots.high() {
+                return None;
+            }
         }
     }
 
@@ -143,10 +157,12 @@ impl Channel {
         Opened { index, generation, committed: 0 }
     }
 
-    /// Opens a sub-buffer for descriptions: it is never handed back.
-    pub(crate) fn open_meta(&self) -> Result<Opened, WriteError> {
-        let owned = self.acquire(Patience::PastTheCap)?;
-        Ok(self.begin(owned, State::Meta))
+    /// Opens a sub-buffer for descriptions, if there is one without waiting: a record can bring its
+    /// description itself. It is never handed back, so that nothing is overwritten for it: a channel
+    /// that cannot grow would hold nothing but descriptions in the end.
+    pub(crate) fn open_meta(&self) -> Option<Opened> {
+        let owned = self.acquire_now(Patience::PastTheCap)?;
+        Some(self.begin(owned, State::Meta))
     }
 
     /// Closes a sub-buffer to which the caller has added `records` numbered records since it was

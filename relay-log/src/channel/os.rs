@@ -35,6 +35,8 @@ pub(crate) fn futex_wake(address: *const u32, count: u32) {
 struct Here {
     epoch: AtomicU32,
     era: AtomicU32,
+    /// By [`Lock`]: 1 while a thread of this process has it.
+    locks: [AtomicU32; 2],
 }
 
 static HERE: AtomicPtr<Here> = AtomicPtr::new((&raw const ANYWHERE).cast_mut());
@@ -43,7 +45,11 @@ static EPOCH: AtomicU32 = AtomicU32::new(1);
 static ERA: AtomicU32 = AtomicU32::new(1);
 
 /// Before there is such memory, everything is the first process.
-static ANYWHERE: Here = Here { epoch: AtomicU32::new(1), era: AtomicU32::new(1) };
+static ANYWHERE: Here = Here {
+    epoch: AtomicU32::new(1),
+    era: AtomicU32::new(1),
+    locks: [const { AtomicU32::new(0) }; 2],
+};
 
 #[inline(always)]
 fn here() -> &'static Here {
@@ -107,6 +113,38 @@ pub(crate) fn new_epoch() -> u32 {
         new_era();
     }
     epoch
+}
+
+/// What one thread of a process does at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lock {
+    /// Making a forked child's channels.
+    Forking,
+    /// Making or preparing the program's relay.
+    #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers are set up"))]
+    SettingUp,
+}
+
+/// A lock that is held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Locked(&'static AtomicU32);
+
+/// Takes a lock that is open in every forked child: an ordinary one that another thread has at the
+/// moment of a fork stays locked in the child for ever, for there is no such thread.
+pub(crate) fn lock(which: Lock) -> Locked {
+    watch_forks();
+    let word = &here().locks[which as usize];
+    while word.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
+        futex_wait(word, 1, Duration::from_millis(100));
+    }
+    Locked(word)
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        self.0.store(0, Release);
+        futex_wake(self.0.as_ptr(), u32::MAX >> 1);
+    }
 }
 
 /// Runs `f` with all signals blocked in this thread, so that a thread that it starts has them

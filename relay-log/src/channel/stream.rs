@@ -187,14 +187,6 @@ pub(crate) struct Pending<'a> {
     pub(crate) fill: &'a dyn Fn(&mut Payload<'_>),
 }
 
-impl Pending<'_> {
-    /// How many numbers it takes in a channel with `room` bytes for records in a sub-buffer.
-    pub(crate) fn numbers(&self, room: u32) -> u64 {
-        let most = longest(room);
-        if self.len <= most { 1 } else { self.len.div_ceil(most - Fragment::PREFIX) as u64 }
-    }
-}
-
 /// A writer: its place in a sub-buffer, and who it is.
 #[derive(Debug)]
 #[repr(C, align(64))] // what every call needs stands together
@@ -499,9 +491,14 @@ impl Stream {
         self.anchored(anchor.tick);
     }
 
-    /// Notes an anchor.
-    const fn anchored(&mut self, tick: u64) {
-        self.anchor_due = tick.wrapping_add(self.anchor_every);
+    /// Notes an anchor. The first ones of a channel stand nearer: until there are two that are far
+    /// from each other, the rate of the ticks is only roughly known.
+    fn anchored(&mut self, tick: u64) {
+        // SAFETY: with a lease the pointer leads to the channel, which outlives its streams.
+        let channel = unsafe { &*self.channel };
+        let age = tick.wrapping_sub(channel.identity.opened.tick);
+        let least = self.anchor_every / 100;
+        self.anchor_due = tick.wrapping_add(age.clamp(least, self.anchor_every.max(least)));
     }
 
     /// Takes a lease and says in it who writes.

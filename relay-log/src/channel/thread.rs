@@ -12,7 +12,7 @@ use super::waiting::tell;
 use relay_fmt::record::Kind;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, compiler_fence};
+use std::sync::atomic::{AtomicPtr, AtomicU32, compiler_fence};
 
 /// How many channels loggers of one process can have.
 pub(crate) const MAX_CHANNELS: usize = 8;
@@ -35,10 +35,19 @@ pub(crate) fn install(slot: usize, channel: Arc<Channel>) {
     }
 }
 
+/// A writer of calls inside a call, between such calls.
+#[derive(Clone, Copy)]
 struct Nested {
-    writer: AtomicU64,
-    number: AtomicU64,
-    sequence: AtomicU64,
+    /// Which process of a line of forks it belongs to; 0 where there is none.
+    epoch: u32,
+    writer: u64,
+    sequence: u64,
+    /// The number of its next record.
+    number: u64,
+}
+
+impl Nested {
+    const NONE: Self = Self { epoch: 0, writer: 0, sequence: 0, number: 0 };
 }
 
 struct Thread {
@@ -55,8 +64,12 @@ struct Thread {
     /// What the kernel said of it: epoch, when (0: not there), what.
     who: (Cell<u32>, Cell<u64>, Cell<Who>),
     streams: UnsafeCell<[Stream; MAX_CHANNELS]>,
-    nested: [Nested; MAX_CHANNELS],
+    /// By channel and depth.
+    nested: [[Cell<Nested>; NESTED]; MAX_CHANNELS],
 }
+
+/// Calls in the middle of each other whose writers are kept; a deeper one gets a writer for itself.
+const NESTED: usize = 4;
 
 thread_local! {
     // Const and without a destructor: there from the thread's first instruction to its last.
@@ -69,11 +82,7 @@ thread_local! {
             early: Cell::new(0),
             who: (Cell::new(0), Cell::new(0), Cell::new(Who { tid: 0, name: [0; 16] })),
             streams: UnsafeCell::new([const { Stream::new(0) }; MAX_CHANNELS]),
-            nested: [const { Nested {
-                writer: AtomicU64::new(0),
-                number: AtomicU64::new(0),
-                sequence: AtomicU64::new(0),
-            } }; MAX_CHANNELS],
+            nested: [const { [const { Cell::new(Nested::NONE) }; NESTED] }; MAX_CHANNELS],
         }
     };
     static REAPER: Reaper = const { Reaper };
@@ -240,7 +249,7 @@ fn slow(
         thread.watched.set(there);
         thread.late.set(!there);
     }
-    let patience = if thread.never_waits.get() { Patience::PastTheCap } else { Patience::Policy };
+    let patience = patience(thread, Patience::Policy);
     thread.alone(|streams| {
         let Some(stream) = streams.get_mut(slot) else {
             return Appended::NoChannel;
@@ -256,6 +265,10 @@ fn slow(
         }
         done.map_or(Appended::Discarded, |()| Appended::Yes)
     })
+}
+
+const fn patience(thread: &Thread, usual: Patience) -> Patience {
+    if thread.never_waits.get() { Patience::Never } else { usual }
 }
 
 /// The thread's first call with channels: its streams go on where its early records ended.
@@ -290,33 +303,48 @@ pub(crate) fn early_number() -> u32 {
 /// Runs `f` as if it were in the middle of a call: a signal handler meanwhile takes the nested way.
 pub(crate) fn busy<R>(f: impl FnOnce() -> R) -> R {
     THREAD.with(|thread| {
-        thread.depth.set(thread.depth.get() + 1);
+        let depth = thread.depth.get();
+        thread.depth.set(depth + 1);
         compiler_fence(Acquire);
         let result = f();
         compiler_fence(Release);
-        thread.depth.set(thread.depth.get() - 1);
+        thread.depth.set(depth);
         result
     })
 }
 
 /// A call inside a call, or after the thread's end: it takes a lease for this record alone, past the
 /// cap, and never touches what the interrupted call may be in the middle of.
+///
+/// It takes the writer of its depth away and puts it back with the number after its own: a call that
+/// is left for good by `siglongjmp` takes its writer with it, and no number is missing or there twice.
 fn nested(thread: &Thread, slot: usize, channel: &Channel, record: &Pending<'_>) -> Appended {
-    let Some(own) = thread.nested.get(slot) else {
+    let depth = thread.depth.get();
+    let Some(levels) = thread.nested.get(slot) else {
         return Appended::NoChannel;
     };
-    if own.writer.load(Relaxed) == 0 {
-        // A deeper handler may come in between: then its number stays.
-        let _ = own.writer.compare_exchange(0, channel.new_writer(), Relaxed, Relaxed);
-    }
-    let first = own.number.fetch_add(record.numbers(channel.room()), Relaxed);
-    let sequence = own.sequence.fetch_add(1, Relaxed);
-    let mut stream = Stream::resume(1, own.writer.load(Relaxed), sequence, first);
-    thread.depth.set(thread.depth.get() + 1);
+    // Before the writer is taken: whoever interrupts that takes another one.
+    thread.depth.set(depth + 1);
+    compiler_fence(Acquire);
+    let own = levels.get(depth as usize - 1);
+    let last = own.map_or(Nested::NONE, |own| own.replace(Nested::NONE));
+    let last = if last.epoch == channel.epoch { last } else { Nested::NONE };
+    let level = u8::try_from(depth).unwrap_or(u8::MAX);
+    let mut stream = Stream::resume(level, last.writer, last.sequence, last.number);
     channel.count(super::layout::Counter::OneShot, 1);
-    let done = stream.append_slow(channel, Patience::PastTheCap, record);
+    let done = stream.append_slow(channel, patience(thread, Patience::PastTheCap), record);
     stream.park(channel);
-    thread.depth.set(thread.depth.get() - 1);
+    if let Some(own) = own {
+        own.set(Nested {
+            epoch: channel.epoch,
+            writer: stream.writer(),
+            sequence: stream.sequence(),
+            number: stream.next_number(),
+        });
+    }
+    compiler_fence(Release);
+    // Not one less than it is: a handler may have left a call inside this one by siglongjmp.
+    thread.depth.set(depth);
     done.map_or(Appended::Discarded, |()| Appended::Yes)
 }
 
@@ -346,18 +374,16 @@ pub(crate) fn own_channel(slot: usize) -> Option<&'static Channel> {
     if own(&there) {
         return Some(there);
     }
-    os::with_signals_blocked(|| drop(FORKING.lock()));
+    os::with_signals_blocked(|| drop(os::lock(os::Lock::Forking)));
     channel(slot).filter(own)
 }
-
-static FORKING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
 
 /// The first call in a forked child: it gets channels of its own, and no helper threads.
 ///
 /// Signals are blocked meanwhile: a handler that logs would wait for the call that it interrupts.
 pub(crate) fn after_fork() {
     os::with_signals_blocked(|| {
-        let _one = FORKING.lock();
+        let _one = os::lock(os::Lock::Forking);
         if os::epoch() == 0 {
             replace_channels();
         }
@@ -367,13 +393,6 @@ pub(crate) fn after_fork() {
 fn replace_channels() {
     let parents: [Option<&Channel>; MAX_CHANNELS] = std::array::from_fn(channel);
     os::new_epoch();
-    THREAD.with(|thread| {
-        for nested in &thread.nested {
-            nested.writer.store(0, Relaxed);
-            nested.number.store(0, Relaxed);
-            nested.sequence.store(0, Relaxed);
-        }
-    });
     for (slot, parent) in parents.iter().enumerate() {
         let Some(parent) = parent else { continue };
         match Channel::create(parent.config.of_child()) {

@@ -1,6 +1,6 @@
 //! Looking for digits among numbers, without writing the numbers out.
 
-use super::template::{BINARY, Slot};
+use super::template::{BINARY, BINARY_UNITS, Slot};
 use memchr::memmem;
 
 /// Digits that are looked for.
@@ -45,18 +45,38 @@ pub(super) fn longest_run(text: &[u8]) -> usize {
 /// Whether a decimal with one of these mantissas may show this. Point and sign are not looked at, nor
 /// zeros in front, which may fill up.
 pub(super) fn any_has(mantissas: &[u64], wanted: &[u8]) -> bool {
+    // No mantissa has more than 19 digits.
+    without_point(wanted).is_some_and(|digits| {
+        mantissas.iter().any(|n| digits.may_be_in((*n as i64).unsigned_abs()))
+    })
+}
+
+/// All digits of a part of a decimal, without zeros in front; `None` when they are more than 19.
+fn without_point(wanted: &[u8]) -> Option<Digits> {
     let digits = wanted.iter().copied().filter(u8::is_ascii_digit);
     let digits: Vec<u8> = digits.skip_while(|digit| *digit == b'0').collect();
-    // No mantissa has more than 19.
-    digits.len() <= 19
-        && Digits::new(&digits).is_some_and(|digits| {
-            mantissas.iter().any(|n| digits.may_be_in((*n as i64).unsigned_abs()))
-        })
+    Digits::new(&digits).filter(|_| digits.len() <= 19)
+}
+
+/// The number of millionths that a number with the scale [`BINARY`] shows exactly, without its sign.
+///
+/// Below 2⁵² no two such numbers are the same double, so that the shortest way to write the double is
+/// this one, without the zeros at its end.
+fn millionths(mantissa: u64) -> Option<u64> {
+    let number = (mantissa as i64).unsigned_abs() as f64 / BINARY_UNITS;
+    let shown = (number * 1e6).round();
+    (shown < (1u64 << 52) as f64 && shown / 1e6 == number).then_some(shown as u64)
 }
 
 /// Whether one of these mantissas, written with the scale [`BINARY`], shows this.
 pub(super) fn any_binary_has(mantissas: &[u64], wanted: &[u8]) -> bool {
-    let mut distinct = mantissas.to_vec();
+    let digits = without_point(wanted);
+    // Most are a whole number of millionths, and not these digits.
+    let other = |mantissa: u64| {
+        let digits = digits.zip(millionths(mantissa));
+        digits.is_some_and(|(digits, number)| !digits.may_be_in(number))
+    };
+    let mut distinct: Vec<u64> = mantissas.iter().copied().filter(|m| !other(*m)).collect();
     distinct.sort_unstable();
     distinct.dedup();
     let (finder, mut room) = (memmem::Finder::new(wanted), Vec::new());

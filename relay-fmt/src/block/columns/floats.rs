@@ -103,6 +103,17 @@ pub(super) fn put(
     }
 }
 
+/// Passes over a column of `n` values.
+///
+/// # Errors
+/// As [`ints::skip`].
+pub(super) fn skip(input: &mut Cursor<'_>, n: usize) -> Result<()> {
+    if n > 0 {
+        input.u8()?;
+    }
+    ints::skip(input, n)
+}
+
 /// Reads a column of `n` values.
 ///
 /// # Errors

@@ -264,6 +264,65 @@ fn get_numbers(input: &mut Cursor<'_>, n: usize) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
+fn skip_numbers(input: &mut Cursor<'_>, n: usize) -> Result<()> {
+    let width = usize::from(input.u8()?);
+    if width > 8 {
+        return Err(Error::new("a column has an unknown layout"));
+    }
+    if width > 0 {
+        return input.bytes(width.saturating_mul(n)).map(drop);
+    }
+    // Each varint ends with the first byte that has no high bit.
+    let ends = input.rest().iter().enumerate().filter(|(_, byte)| **byte < 0x80);
+    let last = n.checked_sub(1).map(|last| ends.map(|(at, _)| at + 1).nth(last));
+    let short = Error::new("a column has fewer numbers than it says");
+    input.bytes(last.unwrap_or(Some(0)).ok_or(short)?).map(drop)
+}
+
+/// Passes over a column of `n` values, of which as little as possible is looked at.
+///
+/// # Errors
+/// When it is cut short. What [`get`] refuses may be passed over.
+pub(super) fn skip(input: &mut Cursor<'_>, n: usize) -> Result<()> {
+    skip_at(input, n, true)
+}
+
+fn skip_at(input: &mut Cursor<'_>, n: usize, nest: bool) -> Result<()> {
+    if n == 0 {
+        return Ok(());
+    }
+    if n > MAX_VALUES {
+        return Err(Error::new("a column is too long"));
+    }
+    let part = |input: &mut Cursor<'_>, n| skip_at(input, n, false);
+    match input.u8()? {
+        CONSTANT => input.varint().map(drop),
+        tag @ (PLAIN | DELTA | DELTA2) => {
+            input.varint()?;
+            skip_numbers(input, if tag == PLAIN { n } else { n - 1 })
+        }
+        DICTIONARY if nest => {
+            let count = bounded(input.varint_len()?, n)?;
+            part(input, count)?;
+            part(input, n)
+        }
+        RECENT if nest => {
+            let places = get_at(input, n, false)?;
+            part(input, recent::count_others(&places))
+        }
+        RUNS if nest => {
+            let count = bounded(input.varint_len()?, n)?;
+            part(input, count)?;
+            part(input, count)
+        }
+        PERIOD if nest => {
+            let count = bounded(input.varint_len()?, n)?;
+            part(input, count)
+        }
+        _ => Err(Error::new("a column is of an unknown kind")),
+    }
+}
+
 /// Reads a column of `n` values, `n` being at most [`MAX_VALUES`].
 ///
 /// # Errors

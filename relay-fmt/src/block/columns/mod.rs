@@ -29,6 +29,7 @@ mod hash;
 mod ints;
 mod latest;
 mod layout;
+mod lazy;
 mod numbers;
 mod program;
 mod recent;
@@ -46,6 +47,8 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod words;
+
+pub(super) use hash::hash;
 
 pub use census::{Census, Group, census, template_of};
 pub use decode::decode;

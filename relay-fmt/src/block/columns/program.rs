@@ -90,7 +90,8 @@ pub(super) fn parse(program: &[u8]) -> Result<Vec<Op>> {
         return Err(Error::new("a program is too long"));
     }
     let mut input = Cursor::new(program);
-    let (mut ops, mut values) = (Vec::new(), 0);
+    // Most steps are constants of some bytes.
+    let (mut ops, mut values) = (Vec::with_capacity(program.len() / 4 + 2), 0);
     while !input.is_empty() {
         let before = ops.len();
         step(program, &mut input, &mut ops)?;

@@ -5,16 +5,16 @@
 //! first with values that may be anything their kind can look like, which needs the meta frame only;
 //! where that leaves a chance, with the values that the columns hold.
 
-use super::decode::{self, Column};
+use super::decode;
 use super::digits::{self, Digits};
 use super::frames::{Frame, Packed};
+use super::lazy::Columns;
 use super::program::Op;
-use super::strings::{self, Text};
+use super::strings;
 use super::template::{BINARY, Slot};
 use crate::block::RowBuffer;
-use crate::bytes::{Cursor, Error, Result};
+use crate::bytes::{Cursor, Result};
 use memchr::memmem;
-use std::collections::HashMap;
 
 /// Longer needles are looked for by their beginning.
 const MAX_NEEDLE: usize = 256;
@@ -50,10 +50,8 @@ pub fn contains(body: &[u8], needle: &[u8]) -> Result<bool> {
         return Ok(false);
     }
     let numbers = packed.unpack(Frame::Number)?;
-    let text = Text::starting_at(&texts, layout.text_at);
-    let mut text = text.ok_or(Error::new("the frames of a block do not belong together"))?;
-    let columns = decode::get_columns(&layout, &numbers, &mut text)?;
-    let mut search = Search::new(needle, Some(&texts), Some(&columns));
+    let mut columns = Columns::find(&layout, &numbers, &texts)?;
+    let mut search = Search::new(needle, Some(&texts), Some(&mut columns));
     Ok(patterns.iter().any(|pattern| search.may_match(pattern)))
 }
 
@@ -96,7 +94,7 @@ pub(super) struct Pattern<'a> {
 impl<'a> Pattern<'a> {
     /// Appends the text of a class as one pattern and each string value as another.
     pub(super) fn of_class(class: &'a decode::Class<'_>, patterns: &mut Vec<Self>) {
-        let mut text = Self::default();
+        let mut text = Self { pieces: Vec::with_capacity(class.ops.len()) };
         let mut columns = class.columns.iter();
         let bare = !class.ops.contains(&Op::Open);
         let is_text = class.ops.iter().any(|op| matches!(op, Op::Slot(_) | Op::Open));
@@ -165,25 +163,26 @@ impl Places {
     }
 }
 
-pub(super) struct Search<'a> {
+pub(super) struct Search<'a, 'c> {
     needle: &'a [u8],
     finder: memmem::Finder<'a>,
     texts: Option<&'a [u8]>,
     /// For each place of the needle, how far what follows it stands somewhere in the texts; filled
     /// when it is asked for.
     in_texts: Vec<Option<usize>>,
-    columns: Option<&'a [Column]>,
-    known: HashMap<(u32, Part), bool>,
+    columns: Option<&'a mut Columns<'c>>,
+    /// For each column, what is known of the parts that were asked for: a few.
+    known: Vec<Vec<(Part, bool)>>,
     steps: usize,
     /// The second column of a value of two.
     second: u32,
 }
 
-impl<'a> Search<'a> {
+impl<'a, 'c> Search<'a, 'c> {
     pub(super) fn new(
         needle: &'a [u8],
         texts: Option<&'a [u8]>,
-        columns: Option<&'a [Column]>,
+        columns: Option<&'a mut Columns<'c>>,
     ) -> Self {
         let needle = needle.get(..MAX_NEEDLE).unwrap_or(needle);
         let in_texts = vec![None; needle.len()];
@@ -193,8 +192,8 @@ impl<'a> Search<'a> {
             finder,
             texts,
             in_texts,
+            known: vec![Vec::new(); columns.as_ref().map_or(0, |columns| columns.len())],
             columns,
-            known: HashMap::new(),
             steps: 0,
             second: 0,
         }
@@ -275,26 +274,28 @@ impl<'a> Search<'a> {
     ) -> Option<Places> {
         let mut next = Places::default();
         let len = self.needle.len();
+        // What the needle goes on with behind a value that ends in it.
+        let must = match after {
+            Some(Piece::Constant(constant)) => constant.first(),
+            _ => None,
+        };
         let starts = reached.iter().map(|at| (at, true)).chain([(0, false)]);
         for (from, begins) in starts {
             // Only strings are shown as nothing.
             if begins && slot == Slot::Str {
                 next.insert(from);
             }
-            for to in from + 1..=len {
-                self.steps += 1;
-                if self.steps > MAX_STEPS {
-                    return None;
-                }
-                let last = self.needle.get(to - 1);
-                if !last.is_none_or(|b| may_show(slot, *b)) {
-                    break;
-                }
+            let most = self.most(slot, from);
+            self.steps += most.saturating_sub(from);
+            if self.steps > MAX_STEPS {
+                return None;
+            }
+            for to in from + 1..=most {
                 let ends = to < len;
-                let part = Part { from, to, begins, ends };
-                if slot == Slot::Str && !self.texts.is_none_or(|texts| self.is_in(texts, part)) {
-                    break;
+                if ends && must.is_some() && must != self.needle.get(to) {
+                    continue;
                 }
+                let part = Part { from, to, begins, ends };
                 if ends && !self.may_go_on(to, after) || !self.shows(slot, column, part) {
                     continue;
                 }
@@ -305,6 +306,15 @@ impl<'a> Search<'a> {
             }
         }
         Some(next)
+    }
+
+    /// How far from a place on such a value can show the needle.
+    fn most(&mut self, slot: Slot, from: usize) -> usize {
+        if let (Slot::Str, Some(texts)) = (slot, self.texts) {
+            return self.in_texts(texts, from);
+        }
+        let rest = self.needle.get(from..).unwrap_or_default();
+        from + rest.iter().take_while(|byte| may_show(slot, **byte)).count()
     }
 
     /// Whether the needle may go on with what follows a value: asked before the value is looked at,
@@ -326,38 +336,51 @@ impl<'a> Search<'a> {
         if slot == Slot::Decimal && part.begins && part.ends && !wanted.contains(&b'.') {
             return false;
         }
-        if digits::longest_run(wanted) > most_digits(slot) {
+        let most_digits = most_digits(slot);
+        if wanted.len() > most_digits && digits::longest_run(wanted) > most_digits {
             return false;
         }
         if matches!(slot, Slot::Decimal | Slot::Uuid) {
             return self.shows_pair(slot, column, part);
         }
-        let (Some(texts), Some(columns)) = (self.texts, self.columns) else { return true };
-        if let Some(known) = self.known.get(&(column, part)) {
-            return *known;
+        if let Some(known) = self.known(column, part) {
+            return known;
         }
-        let values = columns.get(column as usize).map_or(&[][..], |c| &c.values);
+        let Some(columns) = &mut self.columns else { return true };
+        let texts = columns.texts();
+        // What is damaged is told when it is put together.
+        let Some(values) = columns.values(column) else { return true };
         self.steps += values.len() / 16;
         let answer = match number(wanted) {
             Some(n) if slot == Slot::Integer && part.begins && part.ends => values.contains(&n),
             _ => any_shows(slot, values, texts, wanted, part),
         };
-        self.known.insert((column, part), answer);
+        self.learn(column, part, answer)
+    }
+
+    fn known(&self, column: u32, part: Part) -> Option<bool> {
+        let known = self.known.get(column as usize)?;
+        known.iter().find(|(of, _)| *of == part).map(|(_, answer)| *answer)
+    }
+
+    fn learn(&mut self, column: u32, part: Part, answer: bool) -> bool {
+        if let Some(known) = self.known.get_mut(column as usize) {
+            known.push((part, answer));
+        }
         answer
     }
 }
 
-impl Search<'_> {
+impl Search<'_, '_> {
     /// Whether a value of two columns may show a part of the needle. Its two numbers need not lie
     /// side by side, so only what one of them shows is looked for.
     fn shows_pair(&mut self, slot: Slot, column: u32, part: Part) -> bool {
-        let Some(columns) = self.columns else { return true };
         let wanted = self.needle.get(part.from..part.to).unwrap_or_default();
-        if let Some(known) = self.known.get(&(column, part)) {
-            return *known;
+        if let Some(known) = self.known(column, part) {
+            return known;
         }
-        let values = |column: u32| columns.get(column as usize).map_or(&[][..], |c| &c.values);
-        let (first, second) = (values(column), values(self.second));
+        let Some(columns) = &mut self.columns else { return true };
+        let Some((first, second)) = columns.pair(column, self.second) else { return true };
         self.steps += first.len() / 16;
         let answer = match slot {
             Slot::Uuid => uuid(wanted)
@@ -367,20 +390,20 @@ impl Search<'_> {
                     || second.contains(&BINARY) && digits::any_binary_has(first, wanted)
             }
         };
-        self.known.insert((column, part), answer);
-        answer
+        self.learn(column, part, answer)
     }
 
-    /// Whether a part of the needle stands anywhere in the text frame.
-    fn is_in(&mut self, texts: &[u8], part: Part) -> bool {
-        let rest = self.needle.get(part.from..).unwrap_or_default();
+    /// How far what stands at a place of the needle stands anywhere in the text frame.
+    fn in_texts(&mut self, texts: &[u8], from: usize) -> usize {
+        let rest = self.needle.get(from..).unwrap_or_default();
         let find = || {
             let there =
                 |len: &usize| memmem::find(texts, rest.get(..*len).unwrap_or(rest)).is_some();
-            part.from + (1..=rest.len()).take_while(there).last().unwrap_or(0)
+            from + (1..=rest.len()).take_while(there).last().unwrap_or(0)
         };
-        let known = self.in_texts.get_mut(part.from);
-        known.is_none_or(|known| *known.get_or_insert_with(find) >= part.to)
+        self.in_texts
+            .get_mut(from)
+            .map_or(self.needle.len(), |known| *known.get_or_insert_with(find))
     }
 }
 

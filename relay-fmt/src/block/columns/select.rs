@@ -7,6 +7,7 @@
 
 use super::decode::{self, Class, Layout};
 use super::frames::{Frame, Packed};
+use super::lazy::Columns;
 use super::program::{BARE_TEXT, Op};
 use super::search::{Chars, Pattern, Piece, Search};
 use super::strings::{self, Text};
@@ -80,23 +81,17 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     if !choice.narrow(wanted.needles, Some(&texts), None) {
         return Ok(None);
     }
-    let apart = Error::new("the frames of a block do not belong together");
-    let mut text = Text::starting_at(&texts, *text_at).ok_or(apart)?;
-    let mut columns = {
-        let number = packed.unpack(Frame::Number)?;
-        decode::get_columns(&layout, &number, &mut text)?
-    };
-    if !text.is_empty() {
-        return Err(Error::new("a block has something left over"));
-    }
-    if !choice.narrow(wanted.needles, Some(&texts), Some(&columns)) {
+    let number = packed.unpack(Frame::Number)?;
+    let mut columns = Columns::find(&layout, &number, &texts)?;
+    if !choice.narrow(wanted.needles, Some(&texts), Some(&mut columns)) {
         return Ok(None);
     }
+    let mut columns = columns.all()?;
     let order = packed.unpack(Frame::Order)?;
     let (mut input, mut text) = (Cursor::new(&order), Text::new(&texts));
     tables::get_order(&mut input, &texts, &mut text, &extra, &mut rows)?;
     if sequence.len() != rows.run.len() || text.position() != *text_at || !input.is_empty() {
-        return Err(apart);
+        return Err(Error::new("the frames of a block do not belong together"));
     }
     let (keep, sure) = choice.rows(classes, sequence, &rows.time_ns, wanted);
     if sure == 0 && !keep.contains(&true) {
@@ -149,10 +144,10 @@ impl<'a> Choice<'a> {
         &mut self,
         needles: &[&[u8]],
         texts: Option<&[u8]>,
-        columns: Option<&[decode::Column]>,
+        mut columns: Option<&mut Columns<'_>>,
     ) -> bool {
         for needle in needles {
-            let mut search = Search::new(needle, texts, columns);
+            let mut search = Search::new(needle, texts, columns.as_deref_mut());
             for state in &mut self.classes {
                 let State::Known(patterns) = state else { continue };
                 if !patterns.iter().any(|pattern| search.may_match(pattern)) {

@@ -254,6 +254,34 @@ pub(super) fn get_with(
     }
 }
 
+/// Passes over what a column of `n` strings has in the number frame.
+///
+/// # Errors
+/// As [`ints::skip`].
+pub(super) fn skip(number: &mut Cursor<'_>, n: usize) -> Result<()> {
+    if n == 0 {
+        return Ok(());
+    }
+    match number.u8()? {
+        LIST => skip_list(number, n),
+        CONSTANT => skip_list(number, 1),
+        DICTIONARY => {
+            let count = number.varint_len()?;
+            skip_list(number, count)?;
+            ints::skip(number, n)
+        }
+        _ => Err(Error::new("a column of strings is of an unknown kind")),
+    }
+}
+
+fn skip_list(number: &mut Cursor<'_>, n: usize) -> Result<()> {
+    match number.u8()? {
+        0 => Ok(()),
+        1 => ints::skip(number, n),
+        _ => Err(Error::new("strings lie in an unknown way")),
+    }
+}
+
 fn get_list(number: &mut Cursor<'_>, text: &mut Text<'_>, n: usize) -> Result<Vec<u64>> {
     match number.u8()? {
         0 if n <= text.bytes.len() - text.at => (0..n).map(|_| text.line()).collect(),

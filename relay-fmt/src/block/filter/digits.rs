@@ -9,6 +9,7 @@
 
 use super::bitmap::{self, Bitmap};
 use crate::bytes::{Cursor, Result, put_varint};
+use std::collections::BTreeMap;
 
 /// The bytes of a gram.
 const GRAM: usize = 6;
@@ -50,12 +51,23 @@ const RANGES: usize = 4;
 struct Spread(Vec<(u64, u64)>);
 
 impl Spread {
+    #[inline]
     fn add(&mut self, number: u64) {
-        let at = self.0.partition_point(|(_, most)| *most < number);
-        if self.0.get(at).is_some_and(|(least, _)| *least <= number) {
-            return;
+        let within = |(least, most): &(u64, u64)| *least <= number && number <= *most;
+        if !self.0.iter().any(within) {
+            self.widen(number);
         }
+    }
+
+    /// Adds a number that no range has.
+    fn widen(&mut self, number: u64) {
+        let at = self.0.partition_point(|(_, most)| *most < number);
         self.0.insert(at, (number, number));
+        self.close_gaps();
+    }
+
+    /// Joins the ranges that are nearest to each other while there are too many.
+    fn close_gaps(&mut self) {
         if self.0.len() <= RANGES {
             return;
         }
@@ -64,6 +76,17 @@ impl Spread {
         if let Some((n, ((least, _), (_, most)))) = closest {
             self.0.splice(n..n + 2, [(*least, *most)]);
         }
+    }
+
+    /// Adds all numbers from `least` to `most`.
+    fn add_range(&mut self, least: u64, most: u64) {
+        let from = self.0.partition_point(|range| range.1 < least);
+        let to = self.0.partition_point(|range| range.0 <= most);
+        let touched = self.0.get(from..to).unwrap_or_default();
+        let least = touched.first().map_or(least, |range| range.0.min(least));
+        let most = touched.last().map_or(most, |range| range.1.max(most));
+        self.0.splice(from..to.max(from), [(least, most)]);
+        self.close_gaps();
     }
 }
 
@@ -127,9 +150,24 @@ impl Builder {
     }
 
     fn add_grams(&mut self, run: &[u8], class: Class) {
-        if let Some(set) = self.sets.get_mut(class as usize) {
-            grams(run, class).for_each(|hash| set.insert(hash));
+        if let Some(set) = self.sets.get_mut(class as usize)
+            && !set.is_full()
+        {
+            set.insert(grams(run, class));
         }
+    }
+
+    /// Adds a whole number of at least [`LEAST`] digits; `digits` writes them.
+    pub(super) fn add_whole<'a>(&mut self, number: u64, digits: impl FnOnce() -> &'a [u8]) {
+        let set = self.sets.get_mut(Class::Whole as usize);
+        if let Some(set) = set.filter(|set| !set.is_full()) {
+            set.insert(grams(digits(), Class::Whole));
+        }
+        let length = number.checked_ilog10().unwrap_or_default() as usize + 1;
+        debug_assert!(length >= LEAST, "{number} is short");
+        let ranges = self.ranges.get_mut(Class::Whole as usize);
+        let range = ranges.and_then(|r| r.get_mut(length.min(MOST + 1).checked_sub(LEAST)?));
+        range.into_iter().for_each(|range| range.add(number));
     }
 
     /// Adds all fractions, of all lengths.
@@ -151,17 +189,40 @@ impl Builder {
     pub(super) fn take_ranges(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         for ranges in &mut self.ranges {
-            put_varint(&mut out, ranges.iter().map(|r| r.0.len() as u64).sum());
-            for (length, spread) in (LEAST as u64..).zip(ranges) {
-                for (least, most) in spread.0.drain(..) {
-                    put_varint(&mut out, length);
-                    put_varint(&mut out, least);
-                    put_varint(&mut out, most - least);
-                }
-            }
+            put_ranges(&mut out, (LEAST as u64..).zip(&*ranges));
+            ranges.iter_mut().for_each(|spread| spread.0.clear());
         }
         out
     }
+}
+
+fn put_ranges<'a>(out: &mut Vec<u8>, spreads: impl Iterator<Item = (u64, &'a Spread)> + Clone) {
+    put_varint(out, spreads.clone().map(|(_, spread)| spread.0.len() as u64).sum());
+    for (length, spread) in spreads {
+        for (least, most) in &spread.0 {
+            put_varint(out, length);
+            put_varint(out, *least);
+            put_varint(out, most - least);
+        }
+    }
+}
+
+/// The ranges, as they are stored, of all that is in any of these.
+pub(super) fn union<'a>(all: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>> {
+    let mut spreads: [BTreeMap<u64, Spread>; 2] = Default::default();
+    for bytes in all {
+        let mut input = Cursor::new(bytes);
+        for spreads in &mut spreads {
+            for (length, least, most) in Ranges::get(&mut input)?.0 {
+                spreads.entry(length).or_default().add_range(least, most);
+            }
+        }
+    }
+    let mut out = Vec::new();
+    for spreads in &spreads {
+        put_ranges(&mut out, spreads.iter().map(|(length, spread)| (*length, spread)));
+    }
+    Ok(out)
 }
 
 impl<'a> Run<'a> {

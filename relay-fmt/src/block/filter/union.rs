@@ -1,42 +1,81 @@
 //! One filter for many blocks: what an archive's text can contain.
 
 use super::bitmap::{fold, ones};
-use super::{BUILD_BITS, Filter};
-use crate::bytes::Cursor;
+use super::{BUILD_BITS, Filter, LENGTHS, MIN_BYTES, digits};
+use crate::bytes::{Cursor, Result, put_prefixed};
+
+/// The bitmaps of a filter of kind [`Filter::DIGITS`].
+const SETS: usize = 4;
+
+/// What a filter consists of. An empty set says nothing.
+struct Parts<'a> {
+    sets: [&'a [u8]; SETS],
+    /// `None`: nothing is known of digits.
+    ranges: Option<&'a [u8]>,
+}
 
 impl Filter {
-    /// The filter over all that the others are over, of at most `most` bytes: of threes alone. None
-    /// where one of them has none, or where it would let nearly everything through.
+    /// The filter over all that the others are over, of at most `most` bytes. None where one of them
+    /// has none; parts that would let nearly everything through are left out.
     #[must_use]
     pub fn union<'a>(filters: impl Iterator<Item = &'a Self> + Clone, most: usize) -> Self {
-        let sets = || filters.clone().map(Self::threes);
-        let largest = sets().map(|set| set.map_or(0, <[u8]>::len)).max();
-        let all_there = sets().all(|set| set.is_some());
-        let Some(largest) = largest.filter(|_| all_there) else { return Self::default() };
-        let mut bytes = vec![0; largest];
-        for set in sets().flatten() {
-            // A shorter one says less of where a bit was: it can have been at each of these places.
-            bytes.iter_mut().zip(set.iter().cycle()).for_each(|(all, one)| *all |= one);
-        }
-        while bytes.len() > most {
-            bytes = fold(&bytes);
-        }
-        if ones(&bytes) * 4 > bytes.len() * 24 {
-            return Self::default();
-        }
-        Self { kind: Self::THREES, bytes }
+        let parts: Option<Vec<Parts<'_>>> = filters.map(Self::parts).collect();
+        let Some(parts) = parts.filter(|parts| !parts.is_empty()) else { return Self::default() };
+        // Half for threes, which are asked for most; the rest is shared.
+        let all = |n: usize| parts.iter().filter_map(move |part| part.sets.get(n).copied());
+        let threes = union(all(0), MIN_BYTES, most / 2);
+        let ranges: Option<Vec<&[u8]>> = parts.iter().map(|part| part.ranges).collect();
+        let ranges = ranges.and_then(|ranges| digits::union(ranges.into_iter()).ok());
+        let Some(ranges) = ranges.filter(|ranges| ranges.len() + LENGTHS <= most / 8) else {
+            let none = threes.is_empty();
+            let kind = if none { Self::NONE } else { Self::THREES };
+            return Self { kind, bytes: threes };
+        };
+        let mut bytes = Vec::new();
+        put_prefixed(&mut bytes, &threes);
+        (1..SETS).for_each(|n| put_prefixed(&mut bytes, &union(all(n), 1, most / 8)));
+        put_prefixed(&mut bytes, &ranges);
+        Self { kind: Self::DIGITS, bytes }
     }
 
-    /// Its bitmap of threes, if it is one that is built today.
-    fn threes(&self) -> Option<&[u8]> {
-        let bytes = match self.kind {
-            Self::THREES => &self.bytes[..],
-            Self::DIGITS => Cursor::new(&self.bytes).prefixed().ok()?,
-            _ => return None,
-        };
-        let fits = bytes.len().is_power_of_two() && bytes.len() <= 1 << (BUILD_BITS - 3);
-        fits.then_some(bytes)
+    fn parts(&self) -> Option<Parts<'_>> {
+        match self.kind {
+            Self::THREES => Some(Parts { sets: [&self.bytes[..], &[], &[], &[]], ranges: None }),
+            Self::DIGITS => {
+                let mut input = Cursor::new(&self.bytes);
+                let mut part = || input.prefixed();
+                let mut all = || -> Result<Parts<'_>> {
+                    let sets = [part()?, part()?, part()?, part()?];
+                    Ok(Parts { sets, ranges: Some(part()?) })
+                };
+                all().ok()
+            }
+            _ => None,
+        }
     }
+}
+
+/// The set of what is in any of these, of at most `most` bytes and otherwise as small as leaves three
+/// quarters of the bits unset; empty where one of them says nothing, or where less than a quarter is.
+fn union<'a>(sets: impl Iterator<Item = &'a [u8]> + Clone, least: usize, most: usize) -> Vec<u8> {
+    let one_of_today =
+        |set: &[u8]| set.len().is_power_of_two() && set.len() <= 1 << (BUILD_BITS - 3);
+    if !sets.clone().all(one_of_today) {
+        return Vec::new();
+    }
+    let mut bytes = vec![0; sets.clone().map(<[u8]>::len).max().unwrap_or(0)];
+    for set in sets {
+        // A shorter one says less of where a bit was: it can have been at each of these places.
+        bytes.iter_mut().zip(set.iter().cycle()).for_each(|(all, one)| *all |= one);
+    }
+    while bytes.len() > least {
+        let folded = fold(&bytes);
+        if bytes.len() <= most && ones(&folded) * 4 > folded.len() * 8 {
+            break;
+        }
+        bytes = folded;
+    }
+    if bytes.len() > most || ones(&bytes) * 4 > bytes.len() * 24 { Vec::new() } else { bytes }
 }
 
 #[cfg(test)]
@@ -45,32 +84,44 @@ mod tests {
     use crate::block::FilterBuilder;
     use proptest::prelude::*;
 
-    fn of(text: &[u8], most: usize) -> Filter {
+    fn of(text: &[u8], most: usize, threes_only: bool) -> Filter {
         let mut builder = FilterBuilder::new();
+        builder.threes_only(threes_only);
         builder.add(text);
         builder.finish(most)
+    }
+
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let numbers = prop::collection::vec((any::<u64>(), 0u32..64, "[-. a-f]{0,3}"), 1..9);
+        let write = |(n, shift, tail): &(u64, u32, String)| format!("{}{tail}", n >> shift);
+        let of_numbers = move |all: Vec<_>| all.iter().map(write).collect::<String>().into_bytes();
+        prop_oneof![prop::collection::vec(any::<u8>(), 3..60), numbers.prop_map(of_numbers)]
     }
 
     proptest! {
         #[test]
         fn a_union_denies_nothing_that_is_in_one(
-            texts in prop::collection::vec((prop::collection::vec(any::<u8>(), 3..60), 6u32..12), 1..6),
-            most in 6u32..12,
+            texts in prop::collection::vec((text(), 6u32..13), 1..9), most in 6u32..14,
+            mixed: bool, from in 0usize..20,
         ) {
-            let filters: Vec<Filter> =
-                texts.iter().map(|(text, size)| of(text, 1 << size)).collect();
+            let filters = texts.iter().enumerate();
+            let filters = filters.map(|(n, (text, size))| of(text, 1 << size, mixed && n % 2 == 1));
+            let filters: Vec<Filter> = filters.collect();
             let union = Filter::union(filters.iter(), 1 << most);
             prop_assert!(union.bytes.len() <= 1 << most);
             prop_assert!(texts.iter().all(|(text, _)| union.can_contain(text)));
+            let tail = |text: &[u8]| text.get(from..).unwrap_or_default().to_vec();
+            prop_assert!(texts.iter().all(|(text, _)| union.can_contain(&tail(text))));
         }
     }
 
     #[test]
     fn a_union_denies_what_is_in_none() {
-        let filters = [of(b"request took 4 ms", 300), of(b"connection reset by peer", 4096)];
+        let texts = [&b"request 918273 took 4 ms"[..], b"connection 5f182b7c reset by peer"];
+        let filters = [of(texts[0], 300, false), of(texts[1], 4096, false)];
         let union = Filter::union(filters.iter(), 4096);
-        assert!(union.can_contain(b"took 4") && union.can_contain(b"reset"));
-        assert!(!union.can_contain(b"zzqqxx"));
+        assert!(texts.iter().all(|text| union.can_contain(text)));
+        assert!(["zzqqxx", "918274", "5f182b7d"].iter().all(|n| !union.can_contain(n.as_bytes())));
         let none = [filters[0].clone(), Filter::default()];
         assert_eq!(Filter::union(none.iter(), 4096), Filter::default());
         assert_eq!(Filter::union([].iter(), 4096), Filter::default());
