@@ -3,7 +3,7 @@
 use super::choose::{SEQUENCE_TRIAL, TRIAL};
 use super::classes::Class;
 use super::floats::{self, Width};
-use super::frames::{FRAMES, Streams};
+use super::frames::{DILIGENT, FRAMES, Streams};
 use super::layout::Layout;
 use super::program::Of;
 use super::relate::{Block, Finder};
@@ -163,7 +163,7 @@ impl Encoder {
     fn put_columns(&mut self, payload: &[u8]) {
         let Streams { number, text, .. } = &mut self.streams;
         let block = Block { scan: &self.scan, layout: &self.layout };
-        self.finder.begin(block);
+        self.finder.begin(block, self.level >= DILIGENT);
         for (n, column) in self.layout.columns.iter().enumerate() {
             let cells = self.layout.cells(column);
             match column.of {

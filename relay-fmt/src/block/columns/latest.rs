@@ -18,8 +18,8 @@ pub(super) struct Order<'a, R> {
 }
 
 impl<R: Copy + TryInto<usize>> Order<'_, R> {
-    /// For each value of a column, how many values were taken from another one until then.
-    fn taken(&mut self, column: u32, other: u32) -> Result<Vec<u32>> {
+    /// For each of the first values of a column, how many were taken from another one until then.
+    fn taken(&mut self, column: u32, other: u32, most: usize) -> Result<Vec<u32>> {
         let steps = self.classes.iter().map(|c| c.len() + 1).sum::<usize>() + self.rows.len();
         let left = self.walk.checked_sub(steps);
         self.walk = left.ok_or(Error::new("the columns of a block tell too much of each other"))?;
@@ -38,6 +38,9 @@ impl<R: Copy + TryInto<usize>> Order<'_, R> {
             for is_own in turns.get(start..end).unwrap_or_default() {
                 if *is_own {
                     places.push(taken);
+                    if places.len() == most {
+                        return Ok(places);
+                    }
                 } else {
                     taken += 1;
                 }
@@ -46,14 +49,16 @@ impl<R: Copy + TryInto<usize>> Order<'_, R> {
         Ok(places)
     }
 
-    /// For each value of a column, the latest one of another then; 0 before the first.
+    /// For each of the first `most` values of a column, the latest one of another then; 0 before the
+    /// first.
     pub(super) fn latest(
         &mut self,
         column: u32,
         other: u32,
         values: &Values<'_>,
+        most: usize,
     ) -> Result<Vec<u64>> {
-        let mut places = self.taken(column, other)?.into_iter();
+        let mut places = self.taken(column, other, most)?.into_iter();
         let latest = |place: u32| (place as usize).checked_sub(1).map_or(0, |n| values.get(n));
         Ok(places.by_ref().map(latest).collect())
     }

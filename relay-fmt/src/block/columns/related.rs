@@ -232,7 +232,7 @@ pub(super) fn get<R: Copy + TryInto<usize>>(
     let mut told = [Vec::new(), Vec::new()];
     for (other, told) in relation.named().zip(&mut told) {
         let values = known.values(other).ok_or(wrong)?;
-        *told = order.latest(column, other, &values)?;
+        *told = order.latest(column, other, &values, usize::MAX)?;
     }
     let [first, second] = told;
     if first.len() != n {

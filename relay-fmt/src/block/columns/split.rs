@@ -155,7 +155,8 @@ pub(super) fn split(line: &[u8], base: usize, out: &mut Split) -> bool {
             },
             Class::Slash => splitter.path(at),
             Class::Dash => splitter.dash(at),
-            Class::Bracket => splitter.array(at),
+            Class::Bracket if splitter.json => splitter.array(at),
+            Class::Bracket => at + 1,
             Class::Mark => return false,
         };
         if splitter.out.values.len() > most {
@@ -329,7 +330,7 @@ impl Splitter<'_> {
 
     /// An array of a JSON object, when nothing is nested in it, is one value, however long it is.
     fn array(&mut self, at: usize) -> usize {
-        if !self.json || !self.arrays {
+        if !self.arrays {
             return at + 1;
         }
         let mut end = at + 1;

@@ -97,7 +97,14 @@ pub(super) fn put_texts<'s>(
 fn find_distinct(bytes: &[u8], refs: &[u64], scratch: &mut Scratch) -> bool {
     // Where long columns repeat little, zstd finds what repeats nearby.
     let n = refs.len();
-    let most = (n / 2).max(1);
+    let most = (if n < 1024 {
+        n / 2
+    } else if n < 1 << 14 {
+        n * 2 / 5
+    } else {
+        n / 3
+    })
+    .max(1);
     scratch.distinct.clear();
     scratch.indexes.clear();
     scratch.table.reset(64);

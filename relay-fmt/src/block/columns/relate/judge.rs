@@ -73,7 +73,8 @@ impl Judge {
                 first = Some((other, cost));
             }
         }
-        let Some((first, _)) = first else { return };
+        // What tells nothing alone seldom tells anything together.
+        let Some((first, _)) = first.filter(|(_, cost)| *cost < bits) else { return };
         for second in others.iter().filter(|other| other.column != first.column) {
             let cost = self.same_bits(seen, first, second, bits);
             // Two must tell notably more than one.

@@ -4,7 +4,7 @@ use super::Block;
 use crate::block::columns::latest::Values;
 
 /// Columns are compared on so many rows of a class, if it has more than half as many.
-const ROWS: usize = 512;
+const ROWS: usize = 384;
 /// Classes with more values than this in a row are left alone, and more than this many samples.
 const MOST_SLOTS: usize = 512;
 const MOST_SAMPLES: usize = 1 << 20;
@@ -35,10 +35,13 @@ pub(super) struct Looks {
 }
 
 impl Looks {
-    /// Begins a block.
-    pub(super) fn begin(&mut self, block: Block<'_>) {
-        let classes = &block.scan.classes.list;
+    /// Begins a block; `look` says whether there are to be any rows.
+    pub(super) fn begin(&mut self, block: Block<'_>, look: bool) {
         self.homes.clear();
+        if !look {
+            return;
+        }
+        let classes = &block.scan.classes.list;
         self.homes.resize(block.layout.columns.len(), Home::default());
         self.looked.clear();
         let mut samples = 0;

@@ -19,9 +19,9 @@ use super::scan::Scan;
 use super::template::Slot;
 
 /// A column estimated to take fewer bits than this is left alone.
-const LEAST_BITS: f32 = 2048.0;
+const LEAST_BITS: f32 = 4096.0;
 /// So many values are compressed each way to see which is smaller.
-const TRIAL: usize = 2048;
+const TRIAL: usize = 4096;
 
 /// What finding uses again from block to block.
 #[derive(Debug, Default)]
@@ -48,12 +48,14 @@ impl<'a> Block<'a> {
 }
 
 impl Finder {
-    /// Begins a block.
-    pub(super) fn begin(&mut self, block: Block<'_>) {
+    /// Begins a block, in which nothing is found if it is not to look.
+    pub(super) fn begin(&mut self, block: Block<'_>, look: bool) {
         self.indexes.clear();
-        self.indexes.resize(block.layout.columns.len(), Vec::new());
+        if look {
+            self.indexes.resize(block.layout.columns.len(), Vec::new());
+        }
         self.walk = MAX_WALK;
-        self.looks.begin(block);
+        self.looks.begin(block, look);
     }
 
     /// Notes the indexes of a column of strings, which others may be told by.
@@ -97,29 +99,34 @@ impl Finder {
         }
         let Some(relation) = self.find(block, column, values, bits) else { return false };
         let number = column as u32;
-        let Some([first, second]) = self.latest(block, number, relation) else { return false };
-        let n = values.len().min(TRIAL);
-        let cut = |all: &[u64]| all.get(..n.min(all.len())).unwrap_or_default().to_vec();
+        let some = values.get(..TRIAL.min(values.len())).unwrap_or_default();
+        let Some([first, second]) = self.latest(block, number, relation, TRIAL) else {
+            return false;
+        };
         let (mut apart, mut plain) = (Vec::new(), Vec::new());
-        let some = cut(values);
-        self.parts.take(relation, &some, &cut(&first), &cut(&second));
+        self.parts.take(relation, some, &first, &second);
         self.parts.put(&mut apart, number, relation, ints);
-        ints::put(&mut plain, &some, ints);
+        ints::put(&mut plain, some, ints);
         let (apart, plain) = (ints.compressor.size(&apart), ints.compressor.size(&plain));
-        if apart + apart / 32 + 8 > plain {
+        // What repeats from column to column is found by zstd, but not by this trial.
+        if apart + apart / 16 + 8 > plain {
             return false;
         }
+        let Some([first, second]) = self.latest(block, number, relation, usize::MAX) else {
+            return false;
+        };
         self.parts.take(relation, values, &first, &second);
         self.parts.put(out, number, relation, ints);
         true
     }
 
-    /// The latest values of the columns that a relation names.
+    /// The latest values of the columns that a relation names, for the first `most` values.
     fn latest(
         &mut self,
         block: Block<'_>,
         column: u32,
         relation: Relation,
+        most: usize,
     ) -> Option<[Vec<u64>; 2]> {
         let classes = 0..block.scan.classes.list.len();
         let classes = classes.map(|class| block.columns(class)).collect();
@@ -127,7 +134,7 @@ impl Finder {
         let mut told = [Vec::new(), Vec::new()];
         for (other, told) in relation.named().zip(&mut told) {
             let values = values_of(block, &self.indexes, other as usize)?;
-            *told = order.latest(column, other, &values).ok()?;
+            *told = order.latest(column, other, &values, most).ok()?;
         }
         self.walk = order.walk;
         Some(told)

@@ -66,7 +66,7 @@ proptest! {
         let mut told = [Vec::new(), Vec::new()];
         for (other, told) in relation.named().zip(&mut told) {
             let of = known.values(other).unwrap();
-            *told = order(&rows, MAX_WALK).latest(2, other, &of).unwrap();
+            *told = order(&rows, MAX_WALK).latest(2, other, &of, usize::MAX).unwrap();
         }
         let (mut parts, mut out) = (Parts::default(), Vec::new());
         parts.take(relation, &values, &told[0], &told[1]);
