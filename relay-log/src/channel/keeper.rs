@@ -1,5 +1,5 @@
-//! The keeper: a helper thread that allocates ahead of need, gives back what is idle, and carries
-//! out resize requests.
+//! The keeper: a helper thread that allocates ahead of need, makes ready what is leased next, gives
+//! back what is idle, and carries out resize requests.
 //!
 //! It only accelerates: everything it does a log call can do itself, and does in forked children, in
 //! a dying process, or where threads cannot be started. It blocks all signals and never logs through
@@ -113,6 +113,7 @@ impl Keeper {
         {
             grown = true;
         }
+        channel.keep_warm(spare);
         let shrunk = self.quiet > IDLE_TICKS && {
             let give = |_: &u32| channel.shrink(channel.keep());
             (0..SHRINK_AT_ONCE).take_while(give).count() > 0
