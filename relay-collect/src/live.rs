@@ -1,5 +1,6 @@
 //! A channel as the collector knows it: how far it is archived, and what its records need.
 
+use crate::looking::Quiet;
 use relay_fmt::archive::{
     Announce, ChannelPosition, Entry, Positions, SubBufferPosition, WriterPosition,
 };
@@ -196,6 +197,10 @@ pub(crate) struct Live {
     pub(crate) unsynced: bool,
     /// Everything committed until then is archived, UTC nanoseconds.
     pub(crate) archived_ns: u64,
+    /// What the last look saw, and when: UTC nanoseconds.
+    pub(crate) subs: Vec<Sub>,
+    pub(crate) seen_ns: u64,
+    pub(crate) quiet: Quiet,
     /// Blocks, when it was last told until when everything is durable.
     pub(crate) durable_blocks: u64,
     /// Whether a record named a callsite that was not described yet.
@@ -245,6 +250,9 @@ impl Live {
             durable: false,
             unsynced: false,
             archived_ns: 0,
+            subs: Vec::new(),
+            seen_ns: 0,
+            quiet: Quiet::No,
             durable_blocks: 0,
             callsites: Vec::new(),
             missing: false,

@@ -102,6 +102,7 @@ mod models;
 pub(crate) mod os;
 mod raw;
 mod reader;
+mod scan;
 #[cfg(all(test, shuttle))]
 mod schedules;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers describe callsites"))]
