@@ -33,19 +33,24 @@ esac
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 failed=0
+seconds=0
 
+# What it takes stands on stderr, without what building takes.
 run() {
-    echo "attack: $*" >&2
+    since=$(date +%s)
     "$@" >>"$out" 2>&1 || {
         failed=1
         echo "attack: FAILED: $*" >&2
     }
+    took=$(($(date +%s) - since))
+    seconds=$((seconds + took))
+    printf 'attack: %4d s  %s\n' "$took" "$*" >&2
 }
 
 cargo build --package relay-tests --tests --bins || exit 1
 run cargo run -q --package relay-tests --bin step
 RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_producer -- --nocapture
-for attack in limits family forked_threads lives hostile nested power_cut; do
+for attack in limits family forked_threads lives hostile nested power_cut power_steps; do
     run cargo test -q --package relay-tests --test "$attack" -- --nocapture
 done
 for attack in syscalls disk mounts power durable repack war; do

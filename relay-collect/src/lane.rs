@@ -4,13 +4,15 @@
 //! leaves things alone, or takes what waits, writes it, and hands it back:
 //!
 //! 1. `look`: who lives, what waits;
-//! 2. `gather`: what waits longest, up to a block's worth, no writer with a hole in its numbers;
+//! 2. `gather`: what waits longest, up to a block's worth; no writer with a hole in its numbers
+//!    (`holes.rs`: what lies behind one goes round again);
 //! 3. `merge`: rows in time order, encoded;
 //! 4. `put`: into the archive;
 //! 5. `account`: now it is archived: positions move, sub-buffers are handed back, writers woken.
 
 use crate::archive_file::ArchiveFile;
 use crate::collector::{CollectError, Context};
+use crate::holes::Behind;
 use crate::live::{Archived, Live};
 use crate::looking::Look;
 use crate::merge::{Merge, MergedRun};
@@ -27,7 +29,7 @@ use relay_fmt::rows::ChannelId;
 use relay_log::channel::Sub;
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub(crate) struct Lane {
 
 /// Positions are repeated after so many bytes of archive, so that a restart has little to read.
 const POSITIONS_EVERY: u64 = 8 << 20;
+/// Channels that have vanished are remembered so long.
+const MISSED: Duration = Duration::from_secs(600);
 /// A block may grow by one in so many bytes to say what its text contains.
 pub(crate) const FILTER_PART: usize = 28;
 
@@ -98,7 +102,7 @@ impl Lane {
     ) -> Result<bool, CollectError> {
         let id = live.id();
         if let Some(known) = self.known.remove(&id) {
-            if known.finished {
+            if known.end.is_some() {
                 self.known.insert(id, known);
                 return Ok(false);
             }
@@ -212,50 +216,75 @@ impl Lane {
             order.extend(there.map(|sub| (opened.real_of(sub.opened, rate), i, *sub)));
         }
         order.sort_unstable_by_key(|(at, live, sub)| (*at, *live, sub.index));
-        let mut rest = order.into_iter().map(|(_, live, sub)| (live, sub)).peekable();
-        while rest.peek().is_some() {
-            let taken = self.gather(ctx, &mut rest)?;
-            if taken.is_empty() {
-                continue;
+        let mut rest: Vec<(usize, Sub)> = order.into_iter().map(|(_, i, sub)| (i, sub)).collect();
+        let mut before = Behind::default();
+        loop {
+            let (mut behind, mut any) = (Behind::default(), false);
+            let mut next = rest.into_iter().peekable();
+            while next.peek().is_some() {
+                let taken = self.gather(ctx, &mut next, (&before, &mut behind))?;
+                if !taken.is_empty() {
+                    any = true;
+                    self.archive_block(ctx, &taken)?;
+                }
             }
-            let runs = Merge::new(&mut self.lives, &taken, &mut self.builder).run();
-            let precision = if ctx.options.micros { Precision::Micros } else { Precision::Nanos };
-            let level = self.pace.level();
-            let options = BlockOptions { level, precision, ..BlockOptions::default() };
-            // What the columns' limits refuse goes in as rows: nothing is too odd to be kept.
-            self.contents.hurry(self.pace.hurries());
-            self.contents.see(self.builder.rows());
-            let block = self.builder.finish(&options).or_else(|_| {
-                self.builder.finish(&BlockOptions { kind: BlockKind::Rows, ..options })
-            });
-            let mut block = block.map_err(CollectError::block)?;
-            block.filter = self.contents.finish(block.body.len() / FILTER_PART);
-            // Without runs there is only something to set aside.
-            if !runs.is_empty() {
-                self.put_block(ctx, block)?;
+            rest = behind.take_subs();
+            // The first time round nothing was known of what is behind holes.
+            let first = std::mem::replace(&mut before, behind).is_empty();
+            if rest.is_empty() || !(any || first) {
+                break;
             }
-            if taken.iter().any(|(i, _)| self.lives.get(*i).is_some_and(|live| live.durable)) {
-                self.sync_if_dirty(ctx)?;
-            }
-            self.account(ctx, &taken, &runs)?;
         }
+        before.remember(&mut self.lives);
         Ok(())
     }
 
-    /// Takes what waits longest, up to a block's worth.
+    /// Writes what was taken as one block.
+    fn archive_block(
+        &mut self,
+        ctx: &mut Context<'_>,
+        taken: &[(usize, Taken)],
+    ) -> Result<(), CollectError> {
+        if taken.iter().any(|(_, taken)| !taken.parts.is_empty()) {
+            // Merging opens and closes spans. The positions that an archive begins with must not say
+            // so before the block is in it.
+            self.ensure_archive(ctx)?;
+        }
+        let runs = Merge::new(&mut self.lives, taken, &mut self.builder).run();
+        let precision = if ctx.options.micros { Precision::Micros } else { Precision::Nanos };
+        let level = self.pace.level();
+        let options = BlockOptions { level, precision, ..BlockOptions::default() };
+        // What the columns' limits refuse goes in as rows: nothing is too odd to be kept.
+        self.contents.hurry(self.pace.hurries());
+        self.contents.see(self.builder.rows());
+        let block = self
+            .builder
+            .finish(&options)
+            .or_else(|_| self.builder.finish(&BlockOptions { kind: BlockKind::Rows, ..options }));
+        let mut block = block.map_err(CollectError::block)?;
+        block.filter = self.contents.finish(block.body.len() / FILTER_PART);
+        // Without runs there is only something to set aside.
+        if !runs.is_empty() {
+            self.put_block(ctx, block)?;
+        }
+        if taken.iter().any(|(i, _)| self.lives.get(*i).is_some_and(|live| live.durable)) {
+            self.sync_if_dirty(ctx)?;
+        }
+        self.account(ctx, taken, &runs)
+    }
+
+    /// Takes what waits longest, up to a block's worth; leaves out what lies behind holes.
     fn gather(
         &mut self,
         ctx: &mut Context<'_>,
-        rest: &mut dyn Iterator<Item = (usize, Sub)>,
+        next: &mut dyn Iterator<Item = (usize, Sub)>,
+        (before, behind): (&Behind, &mut Behind),
     ) -> Result<Vec<(usize, Taken)>, CollectError> {
         let mut taken: Vec<(usize, Taken)> = Vec::new();
-        let (mut bytes, mut holes) = (0, false);
-        loop {
-            // A hole in a writer's numbers may be filled by what comes later in the order.
-            if bytes >= ctx.options.block_bytes && !holes {
-                break;
-            }
-            let Some((index, sub)) = rest.next() else { break };
+        let mut bytes = 0;
+        while bytes < ctx.options.block_bytes
+            && let Some((index, sub)) = next.next()
+        {
             let Some(live) = self.lives.get_mut(index) else { continue };
             match live.take(&sub) {
                 Ok(Some(new)) => {
@@ -268,10 +297,8 @@ impl Lane {
                     ctx.notes.say_once(Level::Error, text);
                 }
             }
-            holes = bytes >= ctx.options.block_bytes
-                && !crate::holes::find(&self.lives, &taken).is_empty();
         }
-        crate::holes::leave_out(&mut self.lives, &mut taken);
+        crate::holes::leave_out(&self.lives, &mut taken, before, behind);
         for live in self.lives.iter_mut().filter(|live| live.missing) {
             // Descriptions are committed before the records that need them: a fresh look has them.
             if let Ok(subs) = live.reader.scan() {
@@ -350,13 +377,13 @@ impl Lane {
             }
         }
         for (i, end) in ended.into_iter().rev() {
-            self.put_control(ctx, vec![Entry::Final(end)])?;
+            self.put_control(ctx, vec![Entry::Final(end.clone())])?;
             self.sync(ctx)?;
             let live = self.lives.remove(i);
             if live.reader.status().map_or(1, |status| status.links) > 0 {
                 remove_live(ctx, &live.file);
             }
-            let finished = Archived { finished: true, ..Archived::default() };
+            let finished = Archived { end: Some(end), ..Archived::default() };
             self.known.insert(live.id(), finished);
         }
         Ok(())
@@ -384,21 +411,22 @@ impl Lane {
     }
 
     /// Every channel that is there has been found: what is still only known, and has no file among
-    /// `there`, has vanished.
+    /// `there`, has vanished. It may be in a directory that is mounted a little later: it is remembered
+    /// for a while.
     pub(crate) fn all_found(&mut self, ctx: &mut Context<'_>, there: &HashSet<String>) {
-        self.known.retain(|id, known| {
-            let file =
-                known.source.as_ref().map(|s| format!("{}.{}-{}.relay", s.channel, s.pid, s.id));
-            if file.is_some_and(|file| there.contains(&file)) {
-                return true;
-            }
-            if !known.finished {
+        for (id, known) in &mut self.known {
+            let source = known.source.as_ref().filter(|_| known.end.is_none());
+            let file = source.map(|s| format!("{}.{}-{}.relay", s.channel, s.pid, s.id));
+            if file.is_none_or(|file| there.contains(&file)) {
+                known.missed = None;
+            } else if known.missed.is_none() {
+                known.missed = Some(Instant::now());
                 let text =
                     format!("channel {} ({id}) has vanished; it was not finished", self.channel);
                 ctx.notes.say_once(Level::Error, text);
             }
-            known.finished
-        });
+        }
+        self.known.retain(|_, known| known.missed.is_none_or(|at| at.elapsed() < MISSED));
     }
 }
 

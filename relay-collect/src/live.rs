@@ -2,7 +2,7 @@
 
 use crate::looking::Quiet;
 use relay_fmt::archive::{
-    Announce, ChannelPosition, Entry, Positions, SubBufferPosition, WriterPosition,
+    Announce, ChannelPosition, Entry, Final, Positions, SubBufferPosition, WriterPosition,
 };
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::{self, Kind, Lease, Record, Records};
@@ -10,8 +10,9 @@ use relay_fmt::rows::{ChannelId, Run, Source, Span};
 use relay_fmt::time::{Anchor, RateEstimate};
 use relay_log::channel::{ChannelReader, Identity, Sub, TickSource};
 use rustix::io::Errno;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Who writes at some place of a sub-buffer, and how its ticks become times.
 #[derive(Debug, Clone)]
@@ -68,8 +69,11 @@ pub(crate) struct Archived {
     pub(crate) subs: HashMap<u32, SubPosition>,
     pub(crate) writers: HashMap<u64, WriterState>,
     pub(crate) spans: HashMap<u64, Span>,
-    pub(crate) finished: bool,
+    /// The last word about it, once it is finished.
+    pub(crate) end: Option<Final>,
     pub(crate) blocks: u64,
+    /// Since when its file is not there, though it is not finished.
+    pub(crate) missed: Option<Instant>,
 }
 
 /// So many writers are remembered: of those that have ended, only the latest.
@@ -109,7 +113,12 @@ impl Archived {
             let middle = ages.len() / 2;
             let (_, median, _) = ages.select_nth_unstable(middle);
             let (median, newest) = (*median, self.blocks);
-            self.writers.retain(|_, w| w.last_block > median || w.last_block + 1 >= newest);
+            // Who has a sub-buffer is running, or was heard of a moment ago.
+            let hands = self.subs.values().filter_map(|sub| sub.hand.as_ref());
+            let hold: HashSet<u64> = hands.map(|hand| hand.writer).collect();
+            self.writers.retain(|writer, w| {
+                w.last_block > median || w.last_block + 1 >= newest || hold.contains(writer)
+            });
         }
     }
 
@@ -208,8 +217,8 @@ pub(crate) struct Live {
     /// How much of each sub-buffer with descriptions was read.
     described: HashMap<u32, u32>,
     inline: HashMap<Vec<u8>, Arc<Callsite>>,
-    /// Writers that seemed to miss records in the last look, and the number that was expected.
-    pub(crate) gaps: HashMap<u64, u64>,
+    /// The highest number of each writer that the last look showed behind a hole.
+    pub(crate) shown: HashMap<u64, u64>,
     /// Generations that are set aside.
     pub(crate) poisoned: HashMap<u32, u64>,
 }
@@ -235,7 +244,8 @@ const INLINE: usize = 4096;
 impl Live {
     pub(crate) fn new(reader: ChannelReader, file: String, archived: Archived) -> Self {
         let source = source_of(reader.identity());
-        let rate = reader.status().map(|s| s.rate).unwrap_or(relay_fmt::time::Rate::NANOSECOND);
+        let status = reader.status().ok();
+        let rate = status.map_or(relay_fmt::time::Rate::NANOSECOND, |status| status.rate);
         let mut rate = RateEstimate::new(rate);
         if reader.identity().ticks == TickSource::Tsc {
             rate.see(reader.identity().opened);
@@ -249,7 +259,8 @@ impl Live {
             alive: true,
             durable: false,
             unsynced: false,
-            archived_ns: 0,
+            // What an earlier collector has made durable stays so.
+            archived_ns: status.map_or(0, |status| status.durable_ns),
             subs: Vec::new(),
             seen_ns: 0,
             quiet: Quiet::No,
@@ -258,7 +269,7 @@ impl Live {
             missing: false,
             described: HashMap::new(),
             inline: HashMap::new(),
-            gaps: HashMap::new(),
+            shown: HashMap::new(),
             poisoned: HashMap::new(),
         }
     }

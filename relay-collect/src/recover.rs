@@ -152,7 +152,8 @@ fn positions(
     for place in &directory.controls {
         for entry in read_control(bytes, directory, *place).unwrap_or_default() {
             if let Entry::Final(end) = entry {
-                recovered.channels.entry(end.id).or_default().finished = true;
+                let id = end.id;
+                recovered.channels.entry(id).or_default().end = Some(end);
             }
         }
     }

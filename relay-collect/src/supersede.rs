@@ -55,6 +55,7 @@ impl Lane {
     ) -> Result<ArchiveFile, (io::Error, Option<String>)> {
         let mut entries: Vec<Entry> = void.iter().cloned().map(Entry::Supersedes).collect();
         entries.push(self.positions());
+        entries.extend(self.last_words(ctx));
         // Nobody sees the new archive before all of it is durable.
         let mut archive = self.create(ctx, &entries, true).map_err(|error| (error, None))?;
         for piece in pieces {

@@ -6,7 +6,7 @@ use crate::collector::{CollectError, Context};
 use crate::lane::Lane;
 use crate::live::{Live, positions_entry};
 use crate::notes::now_ns;
-use relay_fmt::archive::{Entry, FileHeader};
+use relay_fmt::archive::{Entry, FileHeader, Final};
 use relay_fmt::block::EncodedBlock;
 use relay_fmt::callsite::Level;
 use std::io;
@@ -20,9 +20,29 @@ impl Lane {
     /// may be begun before all of them are.
     pub(crate) fn positions(&self) -> Entry {
         let found = self.lives.iter().map(|live| (&live.source, &live.archived));
-        let known = self.known.values().filter(|known| !known.finished);
+        let known = self.known.values().filter(|known| known.end.is_none());
         let known = known.filter_map(|known| Some((known.source.as_ref()?, known)));
         positions_entry(found.chain(known))
+    }
+
+    /// The last words about channels whose files could not be deleted: the newest archive alone is
+    /// asked what is finished.
+    pub(crate) fn last_words(&self, ctx: &Context<'_>) -> Vec<Entry> {
+        let ended = self.known.values().filter_map(|known| known.end.as_ref());
+        let mut ended = ended.peekable();
+        if ended.peek().is_none() {
+            return Vec::new();
+        }
+        // What was deleted must not come back after a loss of power.
+        let dir = &ctx.options.live_dir;
+        let _ = crate::archive_file::sync_dir(dir);
+        let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        let names: Vec<_> = names.map(|entry| entry.file_name()).collect();
+        let is_there = |end: &Final| {
+            let tail = format!("-{}.relay", end.id);
+            names.iter().any(|name| name.to_string_lossy().ends_with(&tail))
+        };
+        ended.filter(|end| is_there(end)).cloned().map(Entry::Final).collect()
     }
 
     /// Seals the archive, if there is one with anything in it.
@@ -117,9 +137,11 @@ impl Lane {
         Ok(())
     }
 
-    fn ensure_archive(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
+    /// Begins an archive where none is open, with what is needed from those before it.
+    pub(crate) fn ensure_archive(&mut self, ctx: &mut Context<'_>) -> Result<(), CollectError> {
         while self.archive.is_none() {
-            let entries = [self.positions()];
+            let mut entries = vec![self.positions()];
+            entries.extend(self.last_words(ctx));
             match self.create(ctx, &entries, false) {
                 Ok(archive) => {
                     self.positions_at = archive.len();

@@ -183,8 +183,9 @@ fn following_shows_each_record_once_across_archives() {
     for i in 50..400 {
         writer.write(format!("record {i}").as_bytes()).unwrap();
         if i % 40 == 0 {
-            frames.push(mini.look(true));
+            frames.push(mini.look(false));
             dir.archive("app", i / 200, &frames, false);
+            mini.hand_back_all();
             std::thread::sleep(Duration::from_millis(30));
         }
         if i == 199 {

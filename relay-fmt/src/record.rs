@@ -226,7 +226,7 @@ impl<'a> Iterator for Records<'a> {
 /// an ended thread left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease<'a> {
-    /// The writer: one per thread and nesting kind, never used again within the channel.
+    /// The writer: one per thread and nesting, never used again within the channel.
     pub writer: u64,
     /// How many leases this writer had before this one.
     pub sequence: u64,
@@ -234,7 +234,8 @@ pub struct Lease<'a> {
     pub first_number: u64,
     /// The kernel's thread id.
     pub tid: u32,
-    /// 0 for a thread's own stream, 1 for what its signal handlers log.
+    /// 0 for a thread's own stream; for what its signal handlers log, how many calls are interrupted: 4
+    /// stands for more.
     pub nesting: u8,
     /// The thread's name, cut to 64 bytes; empty when it has none.
     pub name: &'a [u8],

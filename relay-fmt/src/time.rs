@@ -7,11 +7,12 @@
 //!
 //! A record's time is wrong by what its anchor is (tick and clocks are read within some 60 ns, unless
 //! the thread is stopped in between three times in a row), and by what the [`Rate`] is wrong over the
-//! distance to it. The rate of two anchors is right to 100 ns in their distance, 1 ppm over 100 ms.
-//! Until a channel has two that far apart, the rate of its header holds, which is right to some 200
-//! ppm: up to 20 µs in its first 100 ms. While the kernel slews its clock (500 ppm at most) the time of
-//! day runs off by up to 50 µs in 100 ms without an anchor; when it is set, records up to the next
-//! anchor have the time that it had before.
+//! distance to it. The rate of two anchors is right to 100 ns in their distance, 1 ppm over 100 ms. A
+//! channel's first anchors stand 1, 2, 4, … ms apart, never further from the record than the channel
+//! is old: so that, from its first 2 ms on, it is 100 ns there too; before that the rate of the
+//! header holds, which is right to some 200 ppm, over 2 ms at most. While the kernel slews its clock
+//! (500 ppm at most) the time of day runs off by up to 50 µs in 100 ms without an anchor; when it
+//! is set, records up to the next anchor have the time that it had before.
 
 use crate::bytes::{Cursor, Result};
 

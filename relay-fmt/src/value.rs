@@ -103,16 +103,7 @@ impl Type {
             Type::SocketV6,
             Type::Struct,
         ];
-        let mut rest: &[Type] = &ALL;
-        let mut n = tag;
-        while let [first, tail @ ..] = rest {
-            if n == 0 {
-                return Some(*first);
-            }
-            n -= 1;
-            rest = tail;
-        }
-        None
+        if (tag as usize) < ALL.len() { Some(ALL[tag as usize]) } else { None }
     }
 }
 

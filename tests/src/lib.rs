@@ -16,6 +16,7 @@
 //! | [`arena`] | channels prepared for a collector |
 //! | [`inject`] | system calls that fail, or are the last |
 //! | [`theatre`] | producers and collectors as processes, in one directory |
+//! | [`power`] | a program and a collector whose disk goes after each of their system calls |
 //! | [`traced`] | what a program did to its files, and what is left of it without power |
 //! | [`sys`] | fork, ptrace, shared pages: the only unsafe code here |
 #![allow(clippy::unwrap_used, reason = "an attack that cannot be carried out should say where")]
@@ -26,6 +27,7 @@ pub mod disk;
 pub mod drain;
 pub mod inject;
 pub mod payload;
+pub mod power;
 pub mod producer;
 pub mod recover;
 pub mod report;

@@ -39,6 +39,11 @@ extern "C" fn on_second(_: i32) {
     handled(1);
 }
 
+/// Whether the channel is read after each instruction of the handlers that interrupt a call.
+const fn is_looked_at(call: u64) -> bool {
+    call.is_multiple_of(10)
+}
+
 /// What is stepped: `calls` log calls, each of them in a stepped part of its own.
 pub fn child(home: &Path, calls: u64) {
     let shared = SHARED.get_or_init(|| Shared::open(&home.join("shared")));
@@ -50,7 +55,9 @@ pub fn child(home: &Path, calls: u64) {
     sys::on_signal(SIGNALS[0], on_first);
     sys::on_signal(SIGNALS[1], on_second);
     for number in 0..calls + 1 {
-        let padding = "-".repeat(number as usize * 37 % 400);
+        // Those that are looked at closely are long: most of their instructions are the channel's.
+        let len = if is_looked_at(number) { 5_000 } else { number as usize * 37 % 400 };
+        let padding = "-".repeat(len);
         let stepped = number > 0;
         shared.word(STEPPED).store(u64::from(stepped), SeqCst);
         if stepped {
@@ -73,9 +80,9 @@ fn text(payload: &[u8]) -> Option<&str> {
     std::str::from_utf8(payload.get(6..6 + len)?).ok()
 }
 
-/// Compares what is there with what has returned: `sure` says that nothing is in flight. Returns how
-/// many numbers are missing whose calls have not returned, while those of their own handlers have.
-fn judge(streams: &Streams, returned: [u64; 3], sure: bool, outcome: &mut Outcome) -> u64 {
+/// Compares what is there with what has returned: `sure` says that nothing is in flight. Numbers of a
+/// writer have no gap even where it is: an audit would call that lost.
+fn judge(streams: &Streams, returned: [u64; 3], sure: bool, outcome: &mut Outcome) {
     let mut found = [const { Vec::new() }; 3];
     for records in streams.writers.values() {
         let before = found.clone();
@@ -106,11 +113,7 @@ fn judge(streams: &Streams, returned: [u64; 3], sure: bool, outcome: &mut Outcom
     let is_gap = |violation: &&Violation| matches!(violation, Violation::Gap(..));
     let gaps = streams.violations.iter().filter(is_gap).count() as u64;
     outcome.torn += streams.violations.len() as u64 - gaps;
-    if sure {
-        outcome.lost += gaps;
-        return 0;
-    }
-    gaps
+    outcome.lost += gaps;
 }
 
 /// A stopped child and its channel.
@@ -121,7 +124,6 @@ struct Storm<'a> {
     image: Vec<u8>,
     before: Vec<u8>,
     images: u64,
-    flying: u64,
     outcome: Outcome,
 }
 
@@ -153,7 +155,7 @@ impl Storm<'_> {
         read_whole(&self.file, &mut self.image);
         if self.image != self.before || sure {
             let returned = [self.word(DONE), self.word(HANDLED[0]), self.word(HANDLED[1])];
-            self.flying += judge(&recover(&self.image), returned, sure, &mut self.outcome);
+            judge(&recover(&self.image), returned, sure, &mut self.outcome);
             self.images += 1;
             std::mem::swap(&mut self.image, &mut self.before);
         }
@@ -180,17 +182,19 @@ pub fn run(exe: &Path, calls: u64) -> Outcome {
             let file = File::open(live.join(find(&live).unwrap())).unwrap();
             let (image, before) = (Vec::new(), Vec::new());
             let outcome = Outcome::default();
-            Storm { pid, shared: &shared, file, image, before, images: 0, flying: 0, outcome }
+            Storm { pid, shared: &shared, file, image, before, images: 0, outcome }
         });
         let call = storm.word(DONE);
         // Every instruction in turn, and the long way of a new sub-buffer as often as the short one.
-        storm.walk(call * 7 % 1_500, |_| false, false);
+        let most = if is_looked_at(call) { call * 113 % 8_000 } else { call * 7 % 1_500 };
+        storm.walk(most, |_| false, false);
         if storm.word(STEPPED) == 1 {
             points += 1;
             let (first, second) = (storm.word(HANDLED[0]), storm.word(HANDLED[1]));
-            let look = call.is_multiple_of(10);
+            let look = is_looked_at(call);
             storm.step(SIGNALS[0]);
-            storm.walk(call * 13 % 1_000, |s| s.word(HANDLED[0]) > first, look);
+            let most = if look { call * 31 % 2_500 } else { call * 13 % 1_000 };
+            storm.walk(most, |s| s.word(HANDLED[0]) > first, look);
             if storm.word(HANDLED[0]) == first {
                 storm.step(SIGNALS[1]);
                 if look {
@@ -204,9 +208,5 @@ pub fn run(exe: &Path, calls: u64) -> Outcome {
     let mut outcome = storm.outcome;
     outcome.cases = points;
     outcome.note = format!("{points} points in {calls} calls, {} images", storm.images);
-    if storm.flying > 0 {
-        outcome.note +=
-            &format!(", {} with a number in flight below one that is there", storm.flying);
-    }
     outcome
 }

@@ -108,6 +108,13 @@ pub fn step_into(pid: i32, signal: i32) -> Waited {
     wait(pid)
 }
 
+/// Has a stopped child run on to where its next system call begins, or ends.
+#[must_use]
+pub fn to_next_call(pid: i32) -> Waited {
+    ptrace(libc::PTRACE_SYSCALL, pid, 0);
+    wait(pid)
+}
+
 /// Has `handler` run when `signal` comes.
 pub fn on_signal(signal: i32, handler: extern "C" fn(i32)) {
     // SAFETY: the handler is a function of the program's own; that it logs is what is attacked.

@@ -33,7 +33,7 @@ pub(crate) struct Stretch {
     bytes: u32,
     /// The time of its first record, and the latest time.
     first_ns: i64,
-    max_ns: i64,
+    pub(crate) max_ns: i64,
 }
 
 /// All that waits in a channel, as stretches.
@@ -247,7 +247,7 @@ impl BacklogPiece {
         if gone.is_empty() {
             Ok((rows, None))
         } else {
-            self.rescue.add(rows, tail.source.id, &gone)
+            self.rescue.add(rows, tail.source.id, self.floors.clone(), &gone)
         }
     }
 }

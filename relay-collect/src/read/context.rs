@@ -65,6 +65,31 @@ pub(crate) fn find(tail: &mut Tail, archives: &[&Archive], mut wanted: Wanted) {
     }
 }
 
+/// Raises what the writers of `split` have come to, above all that `blocks` hold of them and the
+/// channel does not any more.
+///
+/// The collector may have computed later times than `tail` will, for its rate of the ticks is its own:
+/// these rows must come behind.
+pub(crate) fn raise(tail: &mut Tail, split: &[Split<'_>], blocks: &[(&Archive, &BlockEntry)]) {
+    let mut first: HashMap<u64, u64> = HashMap::new();
+    for place in split.iter().map(|s| s.place) {
+        let number = first.entry(place.writer).or_insert(place.number);
+        *number = place.number.min(*number);
+    }
+    for (_, block) in blocks {
+        let facts = &block.header.facts;
+        for run in &facts.runs {
+            let source = facts.sources.get(run.source as usize);
+            if source.is_some_and(|source| source.id == tail.source.id)
+                && first.get(&run.writer).is_some_and(|number| run.first_number < *number)
+            {
+                let floor = tail.floors.entry(run.writer).or_insert(i64::MIN);
+                *floor = facts.max_order_ns.max(*floor);
+            }
+        }
+    }
+}
+
 impl Wanted {
     /// What the rows of a channel need: nothing yet.
     pub(crate) fn new(id: ChannelId) -> Self {

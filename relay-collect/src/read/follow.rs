@@ -4,20 +4,20 @@
 //! known by channel, writer and number: what was shown from a channel is not shown again when it
 //! appears in an archive.
 
+use super::context;
 use super::drain::pass;
 use super::files::{ArchiveFd, ArchiveName};
 use super::joiner::Joiner;
-use super::live::Tail;
+use super::live::{SubBytes, Tail};
 use super::merge::{From, Merge, Piece};
 use super::prepare;
 use super::ranges::Ranges;
 use super::snapshot::{Sink, Snapshot, of_rows};
-use super::split::split;
+use super::split::{Place, split};
 use super::store::{Archive, Depth, Store, archive, void};
 use crate::query::Filter;
 use crate::render::Event;
 use relay_fmt::archive::{BlockEntry, Entry, ReadAt};
-use relay_fmt::block::RowBuffer;
 use relay_fmt::record::Kind;
 use relay_fmt::rows::{ChannelId, Run, Source};
 use std::collections::{HashMap, HashSet};
@@ -144,17 +144,13 @@ impl Follow {
         sink: &mut Sink<'_>,
     ) -> io::Result<ControlFlow<()>> {
         let gone = self.find_channels()?;
-        let mut live = Vec::new();
-        for tail in self.tails.values_mut() {
+        let mut grabbed = HashMap::new();
+        for (file, tail) in &mut self.tails {
             let seen = tail.look(true)?;
-            let grabbed = tail.grab(seen)?;
-            let (id, shown) = (tail.source.id, &self.shown);
-            let skip = |place: &super::split::Place| shown.has(id, place.writer, place.number);
-            let split = split(tail, &grabbed, &mut self.notes, skip);
-            live.push(super::rows::build(tail, split));
+            grabbed.insert(file.clone(), tail.grab(seen)?);
         }
         let changed = self.read_archives()?;
-        let flow = self.show(&changed, live, filter, sink);
+        let flow = self.show(&changed, &grabbed, filter, sink);
         // Drained, and what it held is in the archives that were just read.
         self.tails.retain(|file, _| !gone.contains(file));
         Ok(flow)
@@ -244,7 +240,7 @@ impl Follow {
     fn show(
         &mut self,
         changed: &[String],
-        live: Vec<RowBuffer>,
+        grabbed: &HashMap<String, Vec<SubBytes>>,
         filter: &mut Filter,
         sink: &mut Sink<'_>,
     ) -> ControlFlow<()> {
@@ -255,7 +251,7 @@ impl Follow {
             }
         }
         void(&mut archives);
-        let pieces = self.pieces(&archives, live);
+        let pieces = self.pieces(&archives, grabbed);
         // What was shown is known by every record, meant or not.
         let everything = Filter::new().spans(true);
         let mut merge =
@@ -284,18 +280,31 @@ impl Follow {
         flow
     }
 
-    fn pieces<'a>(&self, archives: &'a [Archive], live: Vec<RowBuffer>) -> Vec<Piece<'a>> {
-        let mut pieces = Vec::new();
-        for archive in archives {
-            for block in archive.blocks() {
-                let facts = &block.header.facts;
-                if facts.rows > 0 && !self.shown.has_runs(&facts.sources, &facts.runs) {
-                    pieces.push(of_block(archive, block, pieces.len() as u64));
-                }
-            }
-        }
-        for rows in live {
-            pieces.extend(of_rows(rows, pieces.len() as u64));
+    /// What has rows that were not shown, of archives and of what was copied out of channels.
+    fn pieces<'a>(
+        &mut self,
+        archives: &'a [Archive],
+        grabbed: &HashMap<String, Vec<SubBytes>>,
+    ) -> Vec<Piece<'a>> {
+        let blocks =
+            archives.iter().flat_map(|archive| archive.blocks().map(move |b| (archive, b)));
+        let shown = &self.shown;
+        let news = blocks.filter(|(_, block)| {
+            let facts = &block.header.facts;
+            facts.rows > 0 && !shown.has_runs(&facts.sources, &facts.runs)
+        });
+        let blocks: Vec<_> = news.collect();
+        let mut pieces: Vec<_> = (0..)
+            .zip(&blocks)
+            .map(|(number, (archive, block))| of_block(archive, block, number))
+            .collect();
+        for (file, tail) in &mut self.tails {
+            let Some(grabbed) = grabbed.get(file) else { continue };
+            let id = tail.source.id;
+            let skip = |place: &Place| shown.has(id, place.writer, place.number);
+            let split = split(tail, grabbed, &mut self.notes, skip);
+            context::raise(tail, &split, &blocks);
+            pieces.extend(of_rows(super::rows::build(tail, split), pieces.len() as u64));
         }
         pieces
     }

@@ -1,6 +1,7 @@
 //! Rows that were to be read from a channel, and are in an archive by then.
 
 use super::backlog::Stretch;
+use super::rows::{Timed, sort};
 use super::store::{Archive, Depth, Store};
 use relay_fmt::archive::read_block;
 use relay_fmt::block::{BlockBuilder, RowBuffer};
@@ -22,10 +23,14 @@ impl Rescue {
 
     /// Adds to `rows` the records of a channel that went to archives after it was looked at. Says what
     /// is in none: retention has deleted it, or the channel overwrites.
+    ///
+    /// `floors` is what its writers had come to before. The collector may have computed later times
+    /// than those by which the rows behind them were put in order: they are not later than these.
     pub(crate) fn add(
         &self,
         rows: RowBuffer,
         id: ChannelId,
+        floors: HashMap<u64, i64>,
         gone: &[&Stretch],
     ) -> Result<(RowBuffer, Option<String>), String> {
         let wanted: usize = gone.iter().map(|s| (s.last - s.first + 1) as usize).sum();
@@ -44,10 +49,11 @@ impl Rescue {
                 "{missing} records from number {first} of writer {writer} on went from their channel while it was read, and are in no archive"
             )
         });
-        let own = (0..rows.len()).map(|row| At { part: found.parts.len(), row });
+        let part = found.parts.len();
+        let own = (0..rows.len()).map(|row| At { part, row, max_ns: i64::MAX });
         let all = found.rows.into_iter().chain(own).collect();
         found.parts.push(rows);
-        Ok((combine(&found.parts, all), problem))
+        Ok((combine(&found.parts, all, floors), problem))
     }
 }
 
@@ -56,6 +62,8 @@ impl Rescue {
 struct At {
     part: usize,
     row: usize,
+    /// Its time is not later.
+    max_ns: i64,
 }
 
 /// Rows that are wanted, and the blocks that they are among.
@@ -77,11 +85,12 @@ fn find(archives: &[Archive], id: ChannelId, gone: &[&Stretch]) -> Found {
         let (archive, facts) = (block.0, &block.1.header.facts);
         let meant = |run: &Run, first: u64, end: u64| {
             let source = facts.sources.get(run.source as usize);
-            source.is_some_and(|source| source.id == id)
-                && gone.iter().any(|s| s.writer == run.writer && s.first < end && first <= s.last)
+            source.filter(|source| source.id == id)?;
+            gone.iter().find(|s| s.writer == run.writer && s.first < end && first <= s.last)
         };
         let whole = |run: &Run| {
             meant(run, run.first_number, run.first_number.saturating_add(run.records.into()))
+                .is_some()
         };
         if !facts.runs.iter().any(whole) {
             continue;
@@ -90,9 +99,9 @@ fn find(archives: &[Archive], id: ChannelId, gone: &[&Stretch]) -> Found {
         let Ok(rows) = read_block(&archive.bytes, block.1) else { continue };
         let part = found.parts.len();
         for (at, row) in rows.rows().enumerate() {
-            let run = rows.runs.get(row.run as usize);
-            if run.is_some_and(|run| meant(run, row.number, row.number.saturating_add(1))) {
-                found.rows.push(At { part, row: at });
+            let Some(run) = rows.runs.get(row.run as usize) else { continue };
+            if let Some(of) = meant(run, row.number, row.number.saturating_add(1)) {
+                found.rows.push(At { part, row: at, max_ns: of.max_ns });
             }
         }
         found.parts.push(rows);
@@ -101,14 +110,16 @@ fn find(archives: &[Archive], id: ChannelId, gone: &[&Stretch]) -> Found {
 }
 
 /// Rows of several buffers as one, in time order.
-fn combine(parts: &[RowBuffer], rows: Vec<At>) -> RowBuffer {
+fn combine(parts: &[RowBuffer], rows: Vec<At>, mut floors: HashMap<u64, i64>) -> RowBuffer {
     let views: Vec<Vec<_>> = parts.iter().map(|part| part.rows().collect()).collect();
-    let mut sorted: Vec<_> = rows
-        .into_iter()
-        .filter_map(|at| Some((at.part, views.get(at.part)?.get(at.row)?)))
-        .collect();
-    // Numbers decide where times are equal; they are those of one writer or do not matter.
-    sorted.sort_by_key(|(_, row)| (row.order_ns, row.number));
+    let timed = rows.into_iter().filter_map(|at| {
+        let part = parts.get(at.part)?;
+        let row = views.get(at.part)?.get(at.row)?;
+        let run = part.runs.get(row.run as usize)?;
+        let (writer, number, time_ns) = (run.writer, row.number, row.time_ns.min(at.max_ns));
+        Some(Timed { writer, number, time_ns, of: (part, run, row) })
+    });
+    let sorted = sort(timed.collect(), &mut floors);
     let mut builder = BlockBuilder::new();
     for part in parts {
         for span in &part.spans {
@@ -120,23 +131,26 @@ fn combine(parts: &[RowBuffer], rows: Vec<At>) -> RowBuffer {
     }
     // The run that each writer is in, and its next number.
     let mut open: HashMap<(u32, u64), (u32, u64)> = HashMap::new();
-    for (part, row) in sorted {
-        let Some(part) = parts.get(part) else { continue };
-        let Some(run) = part.runs.get(row.run as usize) else { continue };
+    for (floor_ns, Timed { number, time_ns, of: (part, run, row), .. }) in sorted {
         let Some(source) = part.sources.get(run.source as usize) else { continue };
         let source = builder.source(source);
-        let at = open.get(&(source, run.writer)).filter(|(_, next)| *next == row.number);
+        let at = open.get(&(source, run.writer)).filter(|(_, next)| *next == number);
         let at = at.map_or_else(
             || {
-                let (first_number, floor_ns) = (row.number, row.order_ns);
-                builder.run(Run { source, first_number, floor_ns, records: 0, ..run.clone() })
+                builder.run(Run {
+                    source,
+                    first_number: number,
+                    floor_ns,
+                    records: 0,
+                    ..run.clone()
+                })
             },
             |(at, _)| *at,
         );
         builder.run_mut(at).into_iter().for_each(|run| run.records += 1);
-        open.insert((source, run.writer), (at, row.number + 1));
+        open.insert((source, run.writer), (at, number + 1));
         let site = row.callsite.map(|site| builder.callsite(site));
-        builder.push(at, row.kind, site, row.span, row.time_ns, row.payload);
+        builder.push(at, row.kind, site, row.span, time_ns, row.payload);
     }
     builder.rows().clone()
 }

@@ -13,21 +13,43 @@ struct OpenRun {
     place: Place,
 }
 
-/// Builds the rows of what was split. Spans and floors of the channel go on.
-pub(crate) fn build(tail: &mut Tail, mut split: Vec<Split<'_>>) -> RowBuffer {
-    let rate = tail.rate();
-    split.sort_by_key(|s| (s.place.writer, s.place.number));
-    let mut sorted: Vec<(i64, i64, Split<'_>)> = Vec::with_capacity(split.len());
-    for s in split {
-        let time_ns = s.anchor.real_of(s.record.header.tick, rate);
-        let floor = tail.floors.entry(s.place.writer).or_insert(i64::MIN);
-        // The floor before this record is what its run says, should it begin one.
+/// Something of a writer, at a time.
+#[derive(Debug)]
+pub(crate) struct Timed<T> {
+    pub(crate) writer: u64,
+    pub(crate) number: u64,
+    pub(crate) time_ns: i64,
+    pub(crate) of: T,
+}
+
+/// Puts rows of a channel in the order of their times; those of one writer keep the order of their
+/// numbers. Returns each with what its writer had come to before it, which is what its run says,
+/// should it begin one. `floors` go on.
+pub(crate) fn sort<T>(
+    mut rows: Vec<Timed<T>>,
+    floors: &mut HashMap<u64, i64>,
+) -> Vec<(i64, Timed<T>)> {
+    rows.sort_by_key(|row| (row.writer, row.number));
+    let with_floor = rows.into_iter().map(|row| {
+        let floor = floors.entry(row.writer).or_insert(i64::MIN);
         let before = *floor;
-        *floor = time_ns.max(before);
-        sorted.push((*floor, before, s));
-    }
+        *floor = before.max(row.time_ns);
+        (before, row)
+    });
+    let mut sorted: Vec<_> = with_floor.collect();
     // Stable: the records of one writer keep their order.
-    sorted.sort_by_key(|(order_ns, ..)| *order_ns);
+    sorted.sort_by_key(|(floor, row)| row.time_ns.max(*floor));
+    sorted
+}
+
+/// Builds the rows of what was split. Spans and floors of the channel go on.
+pub(crate) fn build(tail: &mut Tail, split: Vec<Split<'_>>) -> RowBuffer {
+    let rate = tail.rate();
+    let rows = split.into_iter().map(|s| {
+        let time_ns = s.anchor.real_of(s.record.header.tick, rate);
+        Timed { writer: s.place.writer, number: s.place.number, time_ns, of: s }
+    });
+    let sorted = sort(rows.collect(), &mut tail.floors);
     let mut rows = Rows {
         tail,
         builder: BlockBuilder::new(),
@@ -36,9 +58,8 @@ pub(crate) fn build(tail: &mut Tail, mut split: Vec<Split<'_>>) -> RowBuffer {
         carried: HashSet::new(),
     };
     rows.source = rows.builder.source(&rows.tail.source);
-    for (_, floor_ns, s) in &sorted {
-        let time_ns = s.anchor.real_of(s.record.header.tick, rate);
-        rows.push(s, *floor_ns, time_ns);
+    for (floor_ns, Timed { time_ns, of, .. }) in &sorted {
+        rows.push(of, *floor_ns, *time_ns);
     }
     rows.builder.rows().clone()
 }

@@ -26,24 +26,42 @@ impl Contents {
         if self.unknown {
             return;
         }
+        let printed = self.sift(rows);
+        if printed.iter().any(|printed| *printed) {
+            self.print(rows, &printed);
+        }
+    }
+
+    /// Adds what rows contain, as far as that is known without putting them together; says of each
+    /// row whether it has to be printed.
+    fn sift(&mut self, rows: &RowBuffer) -> Vec<bool> {
         // For each callsite: nothing yet, or its sieve where it has one.
-        let mut sieves: Vec<Option<Option<Sieve>>> = Vec::new();
+        let mut sieves: Vec<Option<Option<Sieve<'_>>>> = Vec::new();
         sieves.resize_with(rows.callsites.len(), || None);
+        let mut start = 0;
+        let all = rows.kind.iter().zip(&rows.callsite).zip(&rows.end);
+        let printed = all.map(|((kind, callsite), end)| {
+            let payload = rows.payload.get(start..*end).unwrap_or_default();
+            start = *end;
+            let at = (*callsite as usize).wrapping_sub(1);
+            match (kind, rows.callsites.get(at), sieves.get_mut(at)) {
+                (Kind::Raw, ..) => self.filter.add(payload),
+                (Kind::Event | Kind::SpanEvent, Some(callsite), Some(sieve)) => {
+                    let sieve = sieve.get_or_insert_with(|| Sieve::new(callsite, &mut self.filter));
+                    let Some(sieve) = sieve else { return true };
+                    return !sieve.add(callsite, payload, &mut self.filter);
+                }
+                (kind, ..) => return !is_span(*kind),
+            }
+            false
+        });
+        printed.collect()
+    }
+
+    /// Adds the messages of these rows.
+    fn print(&mut self, rows: &RowBuffer, printed: &[bool]) {
         let view = View::new(rows);
-        for (row, callsite) in rows.rows().zip(&rows.callsite) {
-            if is_span(row.kind) {
-                continue;
-            }
-            let plain = matches!(row.kind, Kind::Event | Kind::SpanEvent);
-            if plain
-                && let (Some(callsite), Some(at)) = (row.callsite, callsite.checked_sub(1))
-                && let Some(sieve) = sieves.get_mut(at as usize)
-                && let Some(sieve) =
-                    sieve.get_or_insert_with(|| Sieve::new(callsite, &mut self.filter))
-                && sieve.add(callsite, row.payload, &mut self.filter)
-            {
-                continue;
-            }
+        for (row, _) in rows.rows().zip(printed).filter(|(_, printed)| **printed) {
             let Some(event) = view.event(row) else { continue };
             self.text.clear();
             // What parses is what is searched.

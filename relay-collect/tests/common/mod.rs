@@ -9,7 +9,7 @@ use relay_fmt::archive::{
 use relay_fmt::block::{BlockBuilder, BlockOptions, EncodedBlock};
 use relay_fmt::record::{Kind, Lease, Record, Records};
 use relay_fmt::rows::{Run, Source};
-use relay_fmt::time::Anchor;
+use relay_fmt::time::{Anchor, Rate};
 use relay_log::channel::{ChannelReader, Config, RawChannel, Sub};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,8 @@ impl Dir {
         format!("{channel}-20261124T130000Z-{number}.relay.zst{part}")
     }
 
-    /// Writes an archive; its predecessor is the one of the number before.
+    /// Puts an archive there in one step: a collector only appends, so that no reader ever sees less of
+    /// one than before. Its predecessor is the one of the number before.
     pub(crate) fn archive(
         &self,
         channel: &str,
@@ -82,7 +83,9 @@ impl Dir {
             bytes.extend(writer.seal().unwrap());
         }
         let path = self.path().join("archive").join(Self::archive_name(channel, number, sealed));
-        std::fs::write(&path, bytes).unwrap();
+        let hidden = self.path().join(".new");
+        std::fs::write(&hidden, bytes).unwrap();
+        std::fs::rename(&hidden, &path).unwrap();
         path
     }
 
@@ -132,6 +135,8 @@ pub(crate) struct Mini {
     file: String,
     /// A sub-buffer that is not looked at.
     pub(crate) skip: Option<u32>,
+    /// What it holds for the rate of the ticks.
+    pub(crate) rate: Rate,
     /// Generation, bytes, records.
     subs: HashMap<u32, (u64, u32, u32)>,
     prior: HashMap<u32, u64>,
@@ -145,6 +150,7 @@ impl Mini {
         let live = dir.path().join("live");
         let reader = ChannelReader::open(&live, file.as_ref(), None).unwrap();
         let identity = reader.identity().clone();
+        let rate = reader.status().unwrap().rate;
         let source = Source {
             id: identity.id,
             channel: identity.name,
@@ -159,6 +165,7 @@ impl Mini {
             source,
             file,
             skip: None,
+            rate,
             subs: HashMap::new(),
             prior: HashMap::new(),
             next: HashMap::new(),
@@ -239,6 +246,11 @@ impl Mini {
         Frame::Block(Box::new(builder.finish(&BlockOptions::default()).unwrap()))
     }
 
+    /// Hands back all that is full and was looked at.
+    pub(crate) fn hand_back_all(&self) {
+        self.reader.scan().unwrap().iter().for_each(|sub| self.hand_back(sub));
+    }
+
     /// Hands a sub-buffer back if it is full and all of it was looked at.
     pub(crate) fn hand_back(&self, sub: &Sub) {
         let at = self.subs.get(&sub.index);
@@ -248,7 +260,7 @@ impl Mini {
     }
 
     fn sub(&mut self, sub: &Sub, builder: &mut BlockBuilder, rows: &mut Vec<RowOf>) {
-        let rate = self.reader.status().unwrap().rate;
+        let rate = self.rate;
         let at = self.subs.get(&sub.index).copied().filter(|at| at.0 == sub.generation);
         let (_, done, mut before) = at.unwrap_or((0, 0, 0));
         let Some(data) = self.reader.read(sub, 0).unwrap().filter(|_| done < sub.committed) else {

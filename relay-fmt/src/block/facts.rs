@@ -85,10 +85,14 @@ impl Facts {
         digests.sort_unstable();
         digests.dedup();
         let target = |(name, level_mask): (&str, u8)| Target { name: name.to_owned(), level_mask };
-        let (min_order_ns, max_order_ns) =
-            rows.rows().fold((i64::MAX, i64::MIN), |(min, max), row| {
-                (min.min(row.order_ns), max.max(row.order_ns))
-            });
+        // As `RowBuffer::rows` has them.
+        let mut order: Vec<i64> = rows.runs.iter().map(|run| run.floor_ns).collect();
+        let (mut min_order_ns, mut max_order_ns) = (i64::MAX, i64::MIN);
+        for (run, time) in rows.run.iter().zip(&rows.time_ns) {
+            let Some(order) = order.get_mut(*run as usize) else { break };
+            *order = (*order).max(*time);
+            (min_order_ns, max_order_ns) = (min_order_ns.min(*order), max_order_ns.max(*order));
+        }
         Self {
             rows: rows.len() as u64,
             raw_bytes: raw_bytes(rows),

@@ -298,12 +298,12 @@ fn written(plan: &Plan, callsite: &Ident, pass: &Ident) -> TokenStream {
     let fields: Vec<_> = (0..stores.len()).map(|n| local("field", n, Span::call_site())).collect();
     let listed = fields.iter().rev().fold(quote!(()), |rest, field| quote!((#field, #rest)));
     quote! {
-        #[allow(unused_imports)]
+        #[allow(unused_imports, reason = "which are used is up to the types")]
         use ::relay_log::__private::{
             RawDebug as _, RawDisplay as _, RawNumber as _, RawValue as _, TextDebug as _,
             TextDisplay as _, TextNumber as _, TextValue as _, TextValueDebug as _,
         };
-        #[allow(unused_mut)]
+        #[allow(unused_mut, reason = "nothing may have to be printed")]
         let mut #scratch = ::relay_log::__private::Scratch::new();
         #(let #fields = #stores;)*
         ::relay_log::__private::write(#callsite, #pass, #scratch.text(), #listed);

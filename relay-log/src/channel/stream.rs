@@ -499,9 +499,14 @@ impl Stream {
         self.anchored(anchor.tick);
     }
 
-    /// Notes an anchor.
-    const fn anchored(&mut self, tick: u64) {
-        self.anchor_due = tick.wrapping_add(self.anchor_every);
+    /// Notes an anchor. The first ones of a channel stand nearer: until there are two that are far
+    /// from each other, the rate of the ticks is only roughly known.
+    fn anchored(&mut self, tick: u64) {
+        // SAFETY: with a lease the pointer leads to the channel, which outlives its streams.
+        let channel = unsafe { &*self.channel };
+        let age = tick.wrapping_sub(channel.identity.opened.tick);
+        let least = self.anchor_every / 100;
+        self.anchor_due = tick.wrapping_add(age.clamp(least, self.anchor_every.max(least)));
     }
 
     /// Takes a lease and says in it who writes.

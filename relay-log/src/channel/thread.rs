@@ -35,6 +35,8 @@ pub(crate) fn install(slot: usize, channel: Arc<Channel>) {
     }
 }
 
+/// A writer of calls inside a call. There is one for each depth, so that a call that is interrupted for
+/// good never has a number below one of a record that is there: the audit would miss it.
 struct Nested {
     writer: AtomicU64,
     number: AtomicU64,
@@ -55,8 +57,11 @@ struct Thread {
     /// What the kernel said of it: epoch, when (0: not there), what.
     who: (Cell<u32>, Cell<u64>, Cell<Who>),
     streams: UnsafeCell<[Stream; MAX_CHANNELS]>,
-    nested: [Nested; MAX_CHANNELS],
+    nested: [[Nested; NESTED]; MAX_CHANNELS],
 }
+
+/// Calls in the middle of each other that have writers of their own; deeper ones share the last.
+const NESTED: usize = 4;
 
 thread_local! {
     // Const and without a destructor: there from the thread's first instruction to its last.
@@ -69,11 +74,11 @@ thread_local! {
             early: Cell::new(0),
             who: (Cell::new(0), Cell::new(0), Cell::new(Who { tid: 0, name: [0; 16] })),
             streams: UnsafeCell::new([const { Stream::new(0) }; MAX_CHANNELS]),
-            nested: [const { Nested {
+            nested: [const { [const { Nested {
                 writer: AtomicU64::new(0),
                 number: AtomicU64::new(0),
                 sequence: AtomicU64::new(0),
-            } }; MAX_CHANNELS],
+            } }; NESTED] }; MAX_CHANNELS],
         }
     };
     static REAPER: Reaper = const { Reaper };
@@ -290,11 +295,12 @@ pub(crate) fn early_number() -> u32 {
 /// Runs `f` as if it were in the middle of a call: a signal handler meanwhile takes the nested way.
 pub(crate) fn busy<R>(f: impl FnOnce() -> R) -> R {
     THREAD.with(|thread| {
-        thread.depth.set(thread.depth.get() + 1);
+        let depth = thread.depth.get();
+        thread.depth.set(depth + 1);
         compiler_fence(Acquire);
         let result = f();
         compiler_fence(Release);
-        thread.depth.set(thread.depth.get() - 1);
+        thread.depth.set(depth);
         result
     })
 }
@@ -302,21 +308,26 @@ pub(crate) fn busy<R>(f: impl FnOnce() -> R) -> R {
 /// A call inside a call, or after the thread's end: it takes a lease for this record alone, past the
 /// cap, and never touches what the interrupted call may be in the middle of.
 fn nested(thread: &Thread, slot: usize, channel: &Channel, record: &Pending<'_>) -> Appended {
-    let Some(own) = thread.nested.get(slot) else {
+    let depth = thread.depth.get();
+    let level = (depth as usize).clamp(1, NESTED) - 1;
+    let Some(own) = thread.nested.get(slot).and_then(|levels| levels.get(level)) else {
         return Appended::NoChannel;
     };
+    // Before the number is taken: whoever interrupts that takes one of another writer.
+    thread.depth.set(depth + 1);
+    compiler_fence(Acquire);
     if own.writer.load(Relaxed) == 0 {
-        // A deeper handler may come in between: then its number stays.
         let _ = own.writer.compare_exchange(0, channel.new_writer(), Relaxed, Relaxed);
     }
     let first = own.number.fetch_add(record.numbers(channel.room()), Relaxed);
     let sequence = own.sequence.fetch_add(1, Relaxed);
-    let mut stream = Stream::resume(1, own.writer.load(Relaxed), sequence, first);
-    thread.depth.set(thread.depth.get() + 1);
+    let mut stream = Stream::resume(level as u8 + 1, own.writer.load(Relaxed), sequence, first);
     channel.count(super::layout::Counter::OneShot, 1);
     let done = stream.append_slow(channel, Patience::PastTheCap, record);
     stream.park(channel);
-    thread.depth.set(thread.depth.get() - 1);
+    compiler_fence(Release);
+    // Not one less than it is: a handler may have left a call inside this one by siglongjmp.
+    thread.depth.set(depth);
     done.map_or(Appended::Discarded, |()| Appended::Yes)
 }
 
@@ -368,7 +379,7 @@ fn replace_channels() {
     let parents: [Option<&Channel>; MAX_CHANNELS] = std::array::from_fn(channel);
     os::new_epoch();
     THREAD.with(|thread| {
-        for nested in &thread.nested {
+        for nested in thread.nested.iter().flatten() {
             nested.writer.store(0, Relaxed);
             nested.number.store(0, Relaxed);
             nested.sequence.store(0, Relaxed);

@@ -6,8 +6,8 @@ use relay_log::channel::RawChannel;
 use relay_tests::report::Outcome;
 use relay_tests::script::{Script, act, config, scripts};
 use relay_tests::step::{DONE, STEPPED, birth, run};
-use relay_tests::storm;
 use relay_tests::sys::{self, Shared};
+use relay_tests::{power, storm};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::SeqCst;
@@ -67,6 +67,12 @@ fn main() -> ExitCode {
         && let Some(calls) = script.strip_prefix("storm=")
     {
         storm::child(Path::new(home), calls.parse().unwrap_or(0));
+        return ExitCode::SUCCESS;
+    }
+    if let [_, "child", home, script] = args[..]
+        && let Some(part) = script.strip_prefix("power-")
+    {
+        power::child(Path::new(home), part);
         return ExitCode::SUCCESS;
     }
     if let [_, "child", home, script] = args[..] {

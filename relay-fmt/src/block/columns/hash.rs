@@ -17,7 +17,7 @@ pub(super) const fn mix(hash: u64, word: u64) -> u64 {
 
 /// The hash of some bytes.
 #[inline]
-pub(super) fn hash(bytes: &[u8]) -> u64 {
+pub(in crate::block) fn hash(bytes: &[u8]) -> u64 {
     let mut h = bytes.len() as u64 ^ K;
     if let Some(last) = bytes.last_chunk::<16>() {
         for chunk in bytes.as_chunks::<16>().0 {

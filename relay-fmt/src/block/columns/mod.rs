@@ -42,6 +42,8 @@ mod template;
 mod tests;
 mod words;
 
+pub(super) use hash::hash;
+
 pub use census::{Census, Group, census, template_of};
 pub use decode::decode;
 pub use encode::{Encoder, Precision, Summary, encode};

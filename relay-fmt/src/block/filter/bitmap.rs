@@ -1,43 +1,68 @@
 //! Sets of hashes, one bit a hash.
 
-/// The bits of a set of hashes while it is built: a power of two.
+/// A set of hashes while it is built.
 #[derive(Debug, Clone)]
 pub(super) struct Bitmap {
-    bits: Vec<u8>,
+    /// A power of two of them.
+    words: Vec<u64>,
+    ones: usize,
 }
 
 impl Bitmap {
-    /// An empty set of so many bits, at least 3, for the low bits of hashes.
+    /// An empty set of so many bits, at least 6, for the low bits of hashes.
     pub(super) fn new(bits: u32) -> Self {
-        Self { bits: vec![0; 1 << (bits - 3)] }
+        Self { words: vec![0; 1 << (bits - 6)], ones: 0 }
     }
 
     #[inline]
-    pub(super) fn insert(&mut self, hash: usize) {
-        let mask = self.bits.len().wrapping_sub(1);
-        if let Some(byte) = self.bits.get_mut(hash >> 3 & mask) {
-            // Most are there already, and not storing is quicker than storing the same again.
-            if *byte >> (hash & 7) & 1 == 0 {
-                *byte |= 1 << (hash & 7);
+    pub(super) fn insert(&mut self, hashes: impl Iterator<Item = usize>) {
+        let words = self.words.as_mut_slice();
+        let mask = words.len().wrapping_sub(1);
+        hashes.for_each(|hash| {
+            if let Some(word) = words.get_mut(hash >> 6 & mask) {
+                // Most are there already, and not storing is quicker than storing the same again.
+                if *word >> (hash & 63) & 1 == 0 {
+                    *word |= 1 << (hash & 63);
+                    self.ones += 1;
+                }
             }
-        }
+        });
+    }
+
+    /// Whether the hash, or another one for which there is only one bit, was inserted.
+    #[inline]
+    pub(super) fn has(&self, hash: usize) -> bool {
+        let word = self.words.get(hash >> 6 & self.words.len().wrapping_sub(1));
+        word.is_some_and(|word| *word >> (hash & 63) & 1 == 1)
+    }
+
+    /// Whether so much was inserted that [`Bitmap::take`] will give nothing: what is inserted from now
+    /// on makes no difference.
+    pub(super) fn is_full(&self) -> bool {
+        self.ones * 4 > self.words.len() * 64 * 3
     }
 
     /// Inserts every hash.
     pub(super) fn fill(&mut self) {
-        self.bits.fill(u8::MAX);
+        self.words.fill(u64::MAX);
+        self.ones = self.words.len() * 64;
     }
 
     /// Nothing was inserted.
     pub(super) fn clear(&mut self) {
-        self.bits.fill(0);
+        self.words.fill(0);
+        self.ones = 0;
     }
 
     /// What was inserted, folded to between `least` and `most` bytes, both powers of two: as small
     /// as leaves three quarters of the bits unset. Nothing where `most` bytes leave less than a
     /// quarter unset. The set is empty afterwards.
     pub(super) fn take(&mut self, least: usize, most: usize) -> Option<Vec<u8>> {
-        let mut bytes = self.bits.clone();
+        if self.is_full() {
+            self.clear();
+            return None;
+        }
+        let mut bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
         self.clear();
         while bytes.len() > least {
             let folded = fold(&bytes);

@@ -50,11 +50,17 @@ const RANGES: usize = 4;
 struct Spread(Vec<(u64, u64)>);
 
 impl Spread {
+    #[inline]
     fn add(&mut self, number: u64) {
-        let at = self.0.partition_point(|(_, most)| *most < number);
-        if self.0.get(at).is_some_and(|(least, _)| *least <= number) {
-            return;
+        let within = |(least, most): &(u64, u64)| *least <= number && number <= *most;
+        if !self.0.iter().any(within) {
+            self.widen(number);
         }
+    }
+
+    /// Adds a number that no range has.
+    fn widen(&mut self, number: u64) {
+        let at = self.0.partition_point(|(_, most)| *most < number);
         self.0.insert(at, (number, number));
         if self.0.len() <= RANGES {
             return;
@@ -127,9 +133,24 @@ impl Builder {
     }
 
     fn add_grams(&mut self, run: &[u8], class: Class) {
-        if let Some(set) = self.sets.get_mut(class as usize) {
-            grams(run, class).for_each(|hash| set.insert(hash));
+        if let Some(set) = self.sets.get_mut(class as usize)
+            && !set.is_full()
+        {
+            set.insert(grams(run, class));
         }
+    }
+
+    /// Adds a whole number of at least [`LEAST`] digits; `digits` writes them.
+    pub(super) fn add_whole<'a>(&mut self, number: u64, digits: impl FnOnce() -> &'a [u8]) {
+        let set = self.sets.get_mut(Class::Whole as usize);
+        if let Some(set) = set.filter(|set| !set.is_full()) {
+            set.insert(grams(digits(), Class::Whole));
+        }
+        let length = number.checked_ilog10().unwrap_or_default() as usize + 1;
+        debug_assert!(length >= LEAST, "{number} is short");
+        let ranges = self.ranges.get_mut(Class::Whole as usize);
+        let range = ranges.and_then(|r| r.get_mut(length.min(MOST + 1).checked_sub(LEAST)?));
+        range.into_iter().for_each(|range| range.add(number));
     }
 
     /// Adds all fractions, of all lengths.

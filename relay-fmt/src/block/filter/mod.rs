@@ -33,15 +33,27 @@ pub struct Filter {
 }
 
 /// The hash of three bytes. It is part of the format.
+#[inline]
 const fn hash(three: [u8; 3]) -> usize {
     let [a, b, c] = three;
-    let number = u32::from_le_bytes([a, b, c, 0]);
-    (number.wrapping_mul(0x9E37_79B1) >> (32 - HASH_BITS)) as usize
+    hash_number(u32::from_le_bytes([a, b, c, 0]))
+}
+
+#[inline]
+const fn hash_number(three: u32) -> usize {
+    (three.wrapping_mul(0x9E37_79B1) >> (32 - HASH_BITS)) as usize
 }
 
 fn threes(text: &[u8]) -> impl Iterator<Item = usize> + '_ {
     let three = |window: &[u8]| window.first_chunk().copied().map(hash);
     text.windows(3).filter_map(three)
+}
+
+/// The hashes of the six threes in eight bytes.
+#[inline]
+fn six_threes(eight: [u8; 8]) -> impl Iterator<Item = usize> {
+    let eight = u64::from_le_bytes(eight);
+    (0..6).map(move |n| hash_number((eight >> (8 * n)) as u32 & 0xff_ffff))
 }
 
 impl Filter {
@@ -118,9 +130,33 @@ impl FilterBuilder {
 
     /// Adds a text. Needles that reach from one text into the next are not looked for.
     pub fn add(&mut self, text: &[u8]) {
-        threes(text).for_each(|hash| self.threes.insert(hash));
+        self.add_threes(text);
         if !self.threes_only {
             self.digits.add(text);
+        }
+    }
+
+    /// Adds a text as far as its threes go: what is to be known of its digits is added apart.
+    pub(super) fn add_threes(&mut self, text: &[u8]) {
+        let mut rest = text;
+        while let (Some(eight), Some(behind)) = (rest.first_chunk(), rest.get(6..)) {
+            self.threes.insert(six_threes(*eight));
+            rest = behind;
+        }
+        self.threes.insert(threes(rest));
+    }
+
+    /// Whether all of these threes have been added, as far as can be told.
+    pub(super) fn has_threes(&self, mut all: impl Iterator<Item = [u8; 3]>) -> bool {
+        all.all(|three| self.threes.has(hash(three)))
+    }
+
+    /// Adds a whole number of at least four digits, next to which stands nothing of a number; its
+    /// threes are added apart. Where nothing but its range makes a difference any more, `digits` is not
+    /// called.
+    pub(super) fn add_whole<'a>(&mut self, number: u64, digits: impl FnOnce() -> &'a [u8]) {
+        if !self.threes_only {
+            self.digits.add_whole(number, digits);
         }
     }
 
