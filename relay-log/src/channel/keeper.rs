@@ -109,7 +109,11 @@ impl Keeper {
         // Enough for two ticks at the rate of the last one.
         let spare = u32::try_from(closed.saturating_mul(2)).unwrap_or(64).clamp(2, 64);
         let mut grown = false;
-        while channel.may_grow() && channel.slots.free_up_to(spare) < spare && channel.grow_ahead()
+        // When idle it gives back, and would do so with these, without end.
+        while self.quiet <= IDLE_TICKS
+            && channel.may_grow()
+            && channel.slots.free_up_to(spare) < spare
+            && channel.grow_ahead()
         {
             grown = true;
         }
