@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-parts=(call kernel sites peers-call peers-whole peers-storm threads)
+parts=(call switch kernel sites peers-call peers-whole peers-storm threads)
 record=
 if [ "${1:-}" = --record ]; then
     record=yes

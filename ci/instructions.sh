@@ -77,8 +77,8 @@ if command -v strace >/dev/null; then
     for kind in macro3 log3 tracing3; do
         n=$(($(system_calls "$kind" 1000000) - $(system_calls "$kind" 0)))
         echo "system calls in a million warm calls, $kind: $n"
-        # One for every sub-buffer would be a thousand; every 100 ms a thread's name is asked for again,
-        # which takes two.
+        # One for every sub-buffer would be a thousand; every 100 ms a thread's name is asked for
+        # again.
         [ "$n" -le 100 ] || fail "$kind makes system calls"
     done
 else

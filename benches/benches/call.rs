@@ -5,13 +5,16 @@
 #![allow(clippy::unwrap_used, reason = "a bench that cannot set up has nothing to measure")]
 
 use relay_benches::{
-    Measured, Message, PATH, Singles, TITLES, Variant, paired, print, print_machine,
+    Measured, Message, PATH, Singles, TITLES, Variant, asked, in_memory, nanos_per_tick, paired,
+    print, print_machine, run_with,
 };
-use relay_log::channel::floor::Floor;
+use relay_log::channel::floor::{Floor, tick};
 use relay_log::channel::{Config, OnFull, RawChannel};
 use relay_log::{ByteSize, Relay};
 use std::fmt::Write;
 use std::hint::black_box;
+use std::path::Path;
+use std::time::Instant;
 use tracing_subscriber::layer::SubscriberExt;
 
 const ROUNDS: usize = 1_500;
@@ -28,21 +31,34 @@ struct Nothing;
 
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Nothing {}
 
-#[expect(clippy::too_many_lines, reason = "a list of what is measured")]
-fn main() {
-    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    let mut config = Config::new(dir.path().join("live"), "raw");
-    (config.max, config.on_full, config.keeper) = (Some(1 << 20), OnFull::Overwrite, false);
-    let channel = RawChannel::create(config).unwrap();
-    let mut writer = channel.writer();
-    let relay = Relay::builder(dir.path())
+/// A ring, and what is logged goes there.
+fn ring(dir: &Path) -> Relay {
+    Relay::builder(dir)
         .channel("bench")
         .buffer_max(ByteSize::mib(1))
         .on_full(OnFull::Overwrite)
         .keeper(false)
         .init()
-        .unwrap();
-    let (mut floor, mut bare) = (Floor::new(dir.path()).unwrap(), Floor::new(dir.path()).unwrap());
+        .unwrap()
+}
+
+fn main() {
+    if asked().is_some() {
+        return monotonic();
+    }
+    let dir = in_memory();
+    print_machine();
+    warm(dir.path(), &ring(dir.path()));
+    without_counter();
+    singles(&String::from(PATH));
+}
+
+fn warm(dir: &Path, relay: &Relay) {
+    let mut config = Config::new(dir.join("live"), "raw");
+    (config.max, config.on_full, config.keeper) = (Some(1 << 20), OnFull::Overwrite, false);
+    let channel = RawChannel::create(config).unwrap();
+    let mut writer = channel.writer();
+    let (mut floor, mut bare) = (Floor::new(dir).unwrap(), Floor::new(dir).unwrap());
     let payload = [7u8; 42];
     let path = String::from(PATH);
     let mut text = String::new();
@@ -50,7 +66,7 @@ fn main() {
     let with_relay = tracing::Dispatch::new(registry().with(relay.layer()));
     let with_nothing = tracing::Dispatch::new(registry().with(Nothing));
     let (appender, _guard) =
-        tracing_appender::non_blocking(std::fs::File::create(dir.path().join("text")).unwrap());
+        tracing_appender::non_blocking(std::fs::File::create(dir.join("text")).unwrap());
     let fmt = tracing_subscriber::fmt().with_writer(appender).with_ansi(false).finish();
     let with_appender = tracing::Dispatch::new(fmt);
     let traced = |n: u32, dispatch: &tracing::Dispatch| {
@@ -61,6 +77,7 @@ fn main() {
     let mut variants = vec![
         Variant::new("floor, 3 values", |n| each(n, |id, latency| floor.three(id, latency, &path))),
         Variant::new("floor, no value", |n| (0..n).for_each(|_| bare.none())),
+        Variant::new("reading the counter", |n| (0..n).for_each(|_| _ = black_box(tick()))),
         Variant::new("raw writer, 42 bytes", |n| {
             (0..n).for_each(|_| writer.write(black_box(&payload)).unwrap());
         }),
@@ -101,12 +118,69 @@ fn main() {
             traced(n, &with_appender);
         }),
     ];
-    print_machine();
     let rows = paired(&mut variants, ROUNDS, CALLS);
-    drop(variants);
     print("Warm calls, batches of 400", &rows, 0);
     aims(&rows);
-    singles(&path);
+    net(&rows);
+}
+
+/// What is left of a call without reading the counter, in time and in cycles of the counter. What it
+/// executes is counted by `ci/instructions.sh`.
+fn net(rows: &[Measured]) {
+    let of = |name: &str| rows.iter().find(|row| row.name == name).unwrap().median;
+    let (tick, cycles) = (of("reading the counter"), 1.0 / nanos_per_tick());
+    println!("\nNet of the tick; the counter makes {cycles:.2} cycles a nanosecond\n");
+    println!("| | ns | cycles |\n|---|---:|---:|");
+    for name in [
+        "reading the counter",
+        "floor, no value",
+        "floor, 3 values",
+        "raw writer, 42 bytes",
+        "relay_log::info!, no argument",
+        "relay_log::info!, 1 argument",
+        "relay_log::info!, 3 arguments",
+        "log::info!, no argument",
+        "log::info!, 3 arguments",
+        "tracing::info!, 3 fields, Relay's layer",
+    ] {
+        let net = if name == "reading the counter" { tick } else { of(name) - tick };
+        println!("| {name} | {net:.1} | {:.0} |", net * cycles);
+    }
+}
+
+const MONOTONIC: [&str; 3] =
+    ["clock_gettime alone", "relay_log::info!, 3 arguments", "log::info!, 3 arguments"];
+
+/// The role: a program whose processor's counter is not trusted. Prints medians and 99th percentiles.
+fn monotonic() {
+    let dir = in_memory();
+    ring(dir.path());
+    let path = String::from(PATH);
+    let [clock, macros, log] = MONOTONIC;
+    let mut variants = vec![
+        Variant::new(clock, |n| (0..n).for_each(|_| _ = black_box(Instant::now()))),
+        Variant::new(macros, |n| {
+            each(n, |id, latency| {
+                relay_log::info!("request handled id={id} latency={latency} path={path}");
+            });
+        }),
+        Variant::new(log, |n| {
+            each(n, |id, latency| {
+                log::info!("request handled id={id} latency={latency} path={path}");
+            });
+        }),
+    ];
+    for row in paired(&mut variants, ROUNDS, CALLS) {
+        print!("{} {} {} ", row.median, row.p99, row.ratio);
+    }
+}
+
+fn without_counter() {
+    let numbers = run_with(&[("RELAY_CLOCK", "monotonic")], &["monotonic"]);
+    let rows = MONOTONIC.iter().zip(numbers.chunks_exact(3));
+    let rows = rows.map(|(name, n)| Measured { name, median: n[0], p99: n[1], ratio: n[2] });
+    let title = "Where the counter is not trusted (`RELAY_CLOCK=monotonic`): CLOCK_MONOTONIC";
+    print(title, &rows.collect::<Vec<_>>(), 0);
 }
 
 /// What is aimed for, and what came of it.

@@ -19,7 +19,7 @@ pub use messages::{Message, PATH, messages};
 pub use paired::{Measured, Variant, paired, print};
 pub use percentile::{SHARES, Singles, TITLES, at, nanos_per_tick, sorted};
 pub use place::{argument, in_memory, on_disk};
-pub use role::{asked, median, medians, run};
+pub use role::{asked, median, medians, run, run_with};
 pub use usage::{
     allocated, bytes, cpu_seconds, minor_faults, peak_mib, status_mib, sync, thread_cpu_nanos,
 };

@@ -18,8 +18,18 @@ pub fn asked() -> Option<Vec<String>> {
 /// When it fails, or prints something else: then there is nothing to report.
 #[must_use]
 pub fn run(arguments: &[&str]) -> Vec<f64> {
+    run_with(&[], arguments)
+}
+
+/// As [`run`], with these variables in its environment.
+///
+/// # Panics
+/// As [`run`].
+#[must_use]
+pub fn run_with(variables: &[(&str, &str)], arguments: &[&str]) -> Vec<f64> {
     let program = std::env::current_exe().expect("this program has a path");
     let mut command = Command::new(program);
+    command.envs(variables.iter().copied());
     let output = command.arg("--role").args(arguments).output().expect("the role starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {}\n{errors}", output.status);

@@ -414,21 +414,15 @@ impl Collector {
 
     /// Sleeps until a record comes, a channel comes, or it is time to look for ended processes.
     fn sleep_until_woken(&mut self, control: &Control) -> Result<(), CollectError> {
-        self.set_asleep(true);
+        for lane in &mut self.lanes {
+            lane.lives.iter_mut().filter(|live| live.alive).for_each(Live::doze);
+        }
         // What came before the word was set has woken nobody.
         let passed = self.pass(control, false)?;
         if passed.waiting == 0 && !control.stopping() {
             self.watch.sleep(IDLE);
         }
-        self.set_asleep(false);
         Ok(())
-    }
-
-    fn set_asleep(&self, asleep: bool) {
-        for live in self.lanes.iter().flat_map(|lane| &lane.lives).filter(|live| live.alive) {
-            // A channel that cannot be written is looked at when the sleep is over.
-            let _ = live.reader.set_asleep(asleep);
-        }
     }
 }
 

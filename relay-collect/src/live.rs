@@ -1,5 +1,6 @@
 //! A channel as the collector knows it: how far it is archived, and what its records need.
 
+use crate::looking::Quiet;
 use relay_fmt::archive::{
     Announce, ChannelPosition, Entry, Final, Positions, SubBufferPosition, WriterPosition,
 };
@@ -205,6 +206,10 @@ pub(crate) struct Live {
     pub(crate) unsynced: bool,
     /// Everything committed until then is archived, UTC nanoseconds.
     pub(crate) archived_ns: u64,
+    /// What the last look saw, and when: UTC nanoseconds.
+    pub(crate) subs: Vec<Sub>,
+    pub(crate) seen_ns: u64,
+    pub(crate) quiet: Quiet,
     /// Blocks, when it was last told until when everything is durable.
     pub(crate) durable_blocks: u64,
     /// Whether a record named a callsite that was not described yet.
@@ -256,6 +261,9 @@ impl Live {
             unsynced: false,
             // What an earlier collector has made durable stays so.
             archived_ns: status.map_or(0, |status| status.durable_ns),
+            subs: Vec::new(),
+            seen_ns: 0,
+            quiet: Quiet::No,
             durable_blocks: 0,
             callsites: Vec::new(),
             missing: false,

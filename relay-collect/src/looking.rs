@@ -2,15 +2,18 @@
 
 use crate::live::{Live, SubPosition};
 use relay_fmt::archive::Final;
-use relay_log::channel::{Counter, OnFull, Sub};
+use relay_log::channel::{Counter, OnFull, Status, Sub};
+use std::time::{Duration, Instant};
 
 /// What a look at a channel showed.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
     /// Whether the channel could be read: nothing follows from a look that failed.
     pub(crate) seen: bool,
-    /// When it began, UTC nanoseconds.
+    /// Everything committed until then was seen, UTC nanoseconds.
     pub(crate) at_ns: u64,
+    /// All sub-buffers; none where nothing can have happened to any since the last look, which had
+    /// nothing to do.
     pub(crate) subs: Vec<Sub>,
     pub(crate) waiting: u64,
     pub(crate) pressure: bool,
@@ -18,13 +21,59 @@ pub(crate) struct Look {
     pub(crate) sync_wanted: Option<u64>,
 }
 
+/// Whether a channel is so quiet that its header page tells all: whoever writes takes the word *asleep*
+/// back there. A program with ten thousand idle threads has as many sub-buffers to look at.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) enum Quiet {
+    #[default]
+    No,
+    /// The word was set then.
+    Asked(Instant),
+    /// The word stands, and a look then, long enough after it was set, found nothing to do.
+    Since(Instant),
+}
+
+/// So long after the word was set a look is sure to see what was committed by who had not seen it yet.
+/// A processor's stores are seen by others within microseconds.
+const SETTLED: Duration = Duration::from_millis(100);
+/// A quiet channel is looked at wholly so often all the same.
+const TRUSTED: Duration = Duration::from_secs(10);
+
 impl Live {
+    /// Has the next record wake the collector, where that is not so already.
+    pub(crate) fn doze(&mut self) {
+        // A channel that cannot be written is looked at when the sleep is over.
+        if matches!(self.quiet, Quiet::No) && self.reader.set_asleep(true).is_ok() {
+            self.quiet = Quiet::Asked(Instant::now());
+        }
+    }
+
+    /// Takes a look that began then into account.
+    fn settle(&mut self, status: &Status, at: Instant, idle: bool) {
+        self.quiet = match self.quiet {
+            Quiet::Asked(asked) if status.asleep && !(idle && at > asked + SETTLED) => {
+                Quiet::Asked(asked)
+            }
+            Quiet::Asked(_) | Quiet::Since(_) if status.asleep && idle => Quiet::Since(at),
+            _ => Quiet::No,
+        };
+    }
+
     /// Looks at it. `in_memory`: the archives stand in memory.
     pub(crate) fn look(&mut self, in_memory: bool) -> Result<Look, rustix::io::Errno> {
         // The header first: what was committed before a request for durability is in the scan.
+        let at = Instant::now();
         let at_ns = u64::try_from(crate::notes::now_ns()).unwrap_or_default();
         let status = self.reader.status()?;
-        let subs = self.reader.scan()?;
+        let asked = status.waiters > 0 || status.sync_wanted > status.synced;
+        if let Quiet::Since(since) = self.quiet
+            && (status.asleep && self.alive && !asked && at < since + TRUSTED)
+        {
+            return Ok(Look { seen: true, at_ns: self.seen_ns, ..Look::default() });
+        }
+        let subs = self.reader.scan_again(&self.subs)?;
+        self.subs.clone_from(&subs);
+        self.seen_ns = at_ns;
         let mut waiting = 0;
         for sub in &subs {
             if sub.is_meta() {
@@ -32,6 +81,8 @@ impl Live {
             }
             waiting += u64::from(self.waiting(sub));
         }
+        let idle = waiting == 0 && !subs.iter().any(|sub| self.is_done(sub));
+        self.settle(&status, at, idle);
         self.durable |= status.sync_wanted > 0;
         let pressure = status.waiters > 0 || waiting >= status.cap / 2;
         // A collector whose archives stood in memory may have said that nothing ever is.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 use relay_fmt::record::{Fragment, Kind, Lease, Records};
-use relay_log::channel::{ChannelReader, Config, Counter, OnFull, RawChannel};
+use relay_log::channel::{ChannelReader, Config, Counter, OnFull, RawChannel, Sub};
 use std::collections::HashMap;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,8 @@ use std::time::Duration;
 /// A collector that keeps everything in memory.
 struct Collector {
     reader: ChannelReader,
+    /// What the last look saw.
+    subs: Vec<Sub>,
     /// For each sub-buffer the generation and how many of its bytes were taken.
     seen: HashMap<u32, (u64, u32)>,
     /// For each sub-buffer the writer of what comes next, and its next number.
@@ -25,6 +27,7 @@ impl Collector {
         let reader = ChannelReader::open(dir, channel.file_name().as_ref(), None).unwrap();
         Self {
             reader,
+            subs: Vec::new(),
             seen: HashMap::new(),
             writer: HashMap::new(),
             records: HashMap::new(),
@@ -33,7 +36,8 @@ impl Collector {
     }
 
     fn drain(&mut self) {
-        for sub in self.reader.scan().unwrap() {
+        self.subs = self.reader.scan_again(&self.subs).unwrap();
+        for sub in self.subs.clone() {
             let seen = self.seen.entry(sub.index).or_default();
             if seen.0 != sub.generation {
                 *seen = (sub.generation, 0);
@@ -287,4 +291,32 @@ fn a_dead_channel_looks_dead_and_a_live_one_alive_even_with_a_forked_child() {
     assert!(!collector.reader.is_alive().unwrap(), "the mapping held the lock, and it is gone");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_second_look_sees_what_a_first_one_would() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::new(dir.path(), "again");
+    (config.sub_buffer, config.initial, config.keeper) = (4096, 16384, false);
+    let channel = RawChannel::create(config).unwrap();
+    let reader = ChannelReader::open(dir.path(), channel.file_name().as_ref(), None).unwrap();
+    let mut writers = [channel.writer(), channel.writer()];
+    let mut known = Vec::new();
+    for round in 0..200 {
+        let writer = &mut writers[round % 2];
+        match round % 7 {
+            // Nothing but the state changes.
+            3 => writer.flush(),
+            5 => *writer = channel.writer(),
+            6 => known.iter().for_each(|sub: &Sub| {
+                if sub.is_ready() && sub.archived != sub.generation {
+                    reader.hand_back(sub).unwrap();
+                }
+            }),
+            _ => writer.write(&vec![round as u8; 40 * (round % 50)]).unwrap(),
+        }
+        known = reader.scan_again(&known).unwrap();
+        assert_eq!(known, reader.scan().unwrap(), "round {round}");
+    }
+    assert!(known.iter().any(|sub| sub.generation > 2), "nothing was leased again");
 }

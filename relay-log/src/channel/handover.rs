@@ -33,6 +33,11 @@ impl Who {
     pub(crate) fn here() -> Self {
         Self { tid: os::tid(), name: os::thread_name() }
     }
+
+    /// The calling thread, which this is, by the name that it has now.
+    pub(crate) fn renamed(self) -> Self {
+        Self { name: os::thread_name(), ..self }
+    }
 }
 
 /// A record that was kept, with all that its channel has to know.

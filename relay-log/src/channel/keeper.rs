@@ -1,5 +1,5 @@
-//! The keeper: a helper thread that allocates ahead of need, gives back what is idle, and carries
-//! out resize requests.
+//! The keeper: a helper thread that allocates ahead of need, makes ready what is leased next, gives
+//! back what is idle, and carries out resize requests.
 //!
 //! It only accelerates: everything it does a log call can do itself, and does in forked children, in
 //! a dying process, or where threads cannot be started. It blocks all signals and never logs through
@@ -109,10 +109,15 @@ impl Keeper {
         // Enough for two ticks at the rate of the last one.
         let spare = u32::try_from(closed.saturating_mul(2)).unwrap_or(64).clamp(2, 64);
         let mut grown = false;
-        while channel.may_grow() && channel.slots.free_up_to(spare) < spare && channel.grow_ahead()
+        // When idle it gives back, and would do so with these, without end.
+        while self.quiet <= IDLE_TICKS
+            && channel.may_grow()
+            && channel.slots.free_up_to(spare) < spare
+            && channel.grow_ahead()
         {
             grown = true;
         }
+        channel.keep_warm(spare);
         let shrunk = self.quiet > IDLE_TICKS && {
             let give = |_: &u32| channel.shrink(channel.keep());
             (0..SHRINK_AT_ONCE).take_while(give).count() > 0

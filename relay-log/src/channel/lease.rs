@@ -8,7 +8,6 @@ use super::slots::Owned;
 use super::sync::Ordering::{Acquire, Relaxed, Release};
 use super::tick;
 use super::waiting::Waiting;
-use rustix::io::Errno;
 use std::sync::atomic::fence;
 
 /// Whether a call may wait for the collector.
@@ -38,16 +37,27 @@ impl Channel {
         if let Some(opened) = self.continue_parked(need) {
             return Ok(opened);
         }
-        let owned = self.acquire(patience)?;
+        let owned = match self.acquire_warm(patience) {
+            Some(owned) => owned,
+            None => self.acquire(patience)?,
+        };
         self.wake_keeper();
         Ok(self.begin(owned, State::Owned))
+    }
+
+    /// The common way: a sub-buffer that the keeper has just made ready. No system call.
+    fn acquire_warm(&self, patience: Patience) -> Option<Owned> {
+        let full = patience == Patience::Policy && !self.may_grow();
+        (!full && self.is_warm()).then(|| self.slots.lease_warm()).flatten()
     }
 
     fn continue_parked(&self, need: u32) -> Option<Opened> {
         while let Some(owned) = self.slots.unpark() {
             let base = self.offset(owned.index);
             let committed = || self.map.u64(base + sub::COMMITTED).load(Acquire);
-            if !self.is_there(owned) || layout::generation(committed()) != owned.generation {
+            if !self.is_there(owned.index, self.file.len())
+                || layout::generation(committed()) != owned.generation
+            {
                 self.slots.vanished(owned);
                 continue;
             }
@@ -93,7 +103,7 @@ impl Channel {
         let mut vanished = 0;
         loop {
             let owned = self.try_acquire(patience)?;
-            if self.is_there(owned) {
+            if self.is_there(owned.index, self.file.len()) {
                 return Some(owned);
             }
             self.slots.vanished(owned);
@@ -104,17 +114,6 @@ impl Channel {
                 return None;
             }
         }
-    }
-
-    /// Faults a sub-buffer's pages in at once. `false` where a store would be a SIGBUS: somebody has
-    /// cut the file or punched a hole into it, and the disk is full.
-    fn is_there(&self, owned: Owned) -> bool {
-        let (at, size) = (self.offset(owned.index), self.identity.sub_buffer as usize);
-        let populated = self.map.populate(at, size);
-        // Other errors only say that the kernel does not know the question.
-        let fault = populated.is_err_and(|e| Errno::from_io_error(&e) == Some(Errno::FAULT));
-        // In the page where a file ends, stores go nowhere without a signal.
-        !fault && self.file.len().is_none_or(|len| len >= (at + size) as u64)
     }
 
     /// One try to get a sub-buffer, without waiting for anybody.

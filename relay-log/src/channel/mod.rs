@@ -70,8 +70,9 @@
 //! * A handler that leaves by `siglongjmp` in the middle of a call leaves its thread's stream marked
 //!   as in use: the thread's later records take the slower way of nested calls. None is lost.
 //! * Somebody who cuts the file short or punches holes into it takes what is there. Sub-buffers that
-//!   are not in use are allocated again when they are leased; a store into one that is in use, or
-//!   into the header page, is a SIGBUS where its blocks are gone and cannot be had again.
+//!   are not in use are allocated again when they are leased; a store into one that is in use or will
+//!   be within 20 ms, or into the header page, is a SIGBUS where its blocks are gone and cannot be had
+//!   again.
 //! * A record larger than a sub-buffer needs memory for a copy, also in a signal handler.
 
 mod birth;
@@ -101,6 +102,7 @@ mod models;
 pub(crate) mod os;
 mod raw;
 mod reader;
+mod scan;
 #[cfg(all(test, shuttle))]
 mod schedules;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers describe callsites"))]
@@ -115,6 +117,7 @@ mod sync;
 pub(crate) mod thread;
 pub(crate) mod tick;
 mod waiting;
+mod warm;
 
 pub use config::Config;
 pub use durable::{NotDurable, is_in_memory};

@@ -258,6 +258,54 @@ fn holes_are_counted_right_when_three_grow() {
     });
 }
 
+#[test]
+fn what_is_warmed_and_cooled_meanwhile_is_leased_all_the_same() {
+    model(|| {
+        let table = Arc::new(Table::new(2, 2));
+        let keeper = Arc::clone(&table);
+        let keeper = thread::spawn(move || {
+            keeper.slots.warm(1, |_, _| true);
+            keeper.slots.warm(0, |_, _| true);
+        });
+        let mut had = Vec::new();
+        for _ in 0..2 {
+            let owned = table.slots.lease_warm().or_else(|| table.slots.lease());
+            let owned = owned.expect("one is hidden by its mark");
+            table.write(owned);
+            table.close(owned, 1);
+            table.archive(owned);
+            had.push(owned);
+        }
+        keeper.join().expect("the keeper");
+        table.all_come_back(2, &had);
+    });
+}
+
+#[test]
+fn what_was_warm_is_not_warm_in_another_generation() {
+    model(|| {
+        let table = Arc::new(Table::new(1, 1));
+        let keeper = Arc::clone(&table);
+        let keeper = thread::spawn(move || {
+            let seen = std::cell::Cell::new(0);
+            keeper.slots.warm(1, |_, _| {
+                seen.set(keeper.archived[0].load(Acquire));
+                true
+            });
+            seen.get()
+        });
+        let first = table.slots.lease_warm().or_else(|| table.slots.lease());
+        let first = first.expect("one is free");
+        table.close(first, 1);
+        table.archive(first);
+        table.reclaim();
+        let again = table.slots.lease_warm();
+        let seen = keeper.join().expect("the keeper");
+        // Warm in its second life only if it was checked then.
+        assert!(again.is_none() || seen == first.generation, "an old mark on a new generation");
+    });
+}
+
 /// One sub-buffer as the file has it: `committed`, the slot of each parity, one word of bytes.
 struct Words {
     committed: AtomicU64,

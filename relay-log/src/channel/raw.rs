@@ -90,6 +90,14 @@ impl Writer {
         super::stream::longest(self.channel.room())
     }
 
+    /// How many leases it has had.
+    #[cfg(feature = "bench")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn leases(&self) -> u64 {
+        self.stream.sequence()
+    }
+
     /// Writes one record. When this returns, it survives the end of the process, whatever its kind.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::os;
 use memmap2::{MmapOptions, MmapRaw};
 use relay_fmt::time::Rate;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags, SeekFrom};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -72,6 +72,8 @@ pub struct Status {
     pub waiters: u32,
     /// Whether the process has said that it ends in order.
     pub closed: bool,
+    /// Whether nobody has written since the collector asked to be woken: [`ChannelReader::set_asleep`].
+    pub asleep: bool,
     /// How often it has asked that everything be made durable.
     pub sync_wanted: u64,
     /// The last of those requests that is fulfilled; all ones where none can be.
@@ -96,8 +98,8 @@ pub struct Status {
 /// A channel opened for reading, by the collector or by a reader that only looks.
 #[derive(Debug)]
 pub struct ChannelReader {
-    fd: OwnedFd,
-    identity: Identity,
+    pub(super) fd: OwnedFd,
+    pub(super) identity: Identity,
     writable: bool,
     /// Only its address is used.
     futex_page: Option<MmapRaw>,
@@ -107,7 +109,7 @@ fn system(what: &'static str) -> impl Fn(Errno) -> OpenError {
     move |errno| OpenError::System { what, errno }
 }
 
-fn pread_exact(fd: &OwnedFd, buf: &mut [u8], offset: u64) -> Result<(), Errno> {
+pub(super) fn pread_exact(fd: &OwnedFd, buf: &mut [u8], offset: u64) -> Result<(), Errno> {
     let mut done = 0;
     while done < buf.len() {
         match rustix::io::pread(fd, &mut buf[done..], offset + done as u64) {
@@ -120,10 +122,16 @@ fn pread_exact(fd: &OwnedFd, buf: &mut [u8], offset: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-fn word_at(bytes: &[u8], offset: usize) -> u64 {
+pub(super) fn word_at(bytes: &[u8], offset: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[offset..offset + 8]);
     u64::from_le_bytes(word)
+}
+
+/// What a state word says.
+pub(super) fn state_of(word: u64) -> Option<(u64, State)> {
+    let known = u8::try_from(low(word)).ok().and_then(State::from_u8);
+    known.map(|known| (generation(word), known))
 }
 
 impl Status {
@@ -244,6 +252,7 @@ impl ChannelReader {
             rate: Rate { per_tick_q32: word_at(&page, header::RATE) },
             waiters: (word_at(&page, header::FREED) >> 32) as u32,
             closed: word_at(&page, header::CLOSED) == 1,
+            asleep: word_at(&page, header::ASLEEP) as u32 != 0,
             sync_wanted: word_at(&page, header::SYNC_WANTED),
             synced: word_at(&page, header::SYNCED),
             kept_ns: word_at(&page, header::KEPT_NS),
@@ -254,50 +263,6 @@ impl ChannelReader {
             allocated: stat.st_blocks.max(0) as u64 * 512,
             links: stat.st_nlink,
         })
-    }
-
-    /// How many sub-buffers the file has room for: what lies beyond was never used.
-    fn sub_buffers(&self) -> Result<u32, Errno> {
-        let length = rustix::fs::fstat(&self.fd)?.st_size.max(0) as u64;
-        let size = u64::from(self.identity.sub_buffer);
-        let count = length.saturating_sub(HEADER_BYTES as u64) / size;
-        Ok(u32::try_from(count).unwrap_or(u32::MAX).min((64u64 << 30).div_ceil(size) as u32))
-    }
-
-    /// Looks at every sub-buffer that holds or held something.
-    ///
-    /// What is in the middle of being opened is left out; it has nothing new yet that counts.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn scan(&self) -> Result<Vec<Sub>, Errno> {
-        let (mut subs, mut index) = (Vec::new(), 0);
-        let count = self.sub_buffers()?;
-        while index < count {
-            if let Some(sub) = self.look(index)? {
-                subs.push(sub);
-                index += 1;
-            } else {
-                index = self.next_with_data(index + 1);
-            }
-        }
-        Ok(subs)
-    }
-
-    /// The first sub-buffer from `index` on that the file system has data for. A length is only a
-    /// claim: a file of a tebibyte may hold nothing, and a channel that has shrunk is mostly holes.
-    fn next_with_data(&self, index: u32) -> u32 {
-        let size = self.identity.sub_buffer;
-        match rustix::fs::seek(&self.fd, SeekFrom::Data(sub_buffer_offset(index, size))) {
-            Ok(at) => {
-                let found = at.saturating_sub(HEADER_BYTES as u64) / u64::from(size);
-                u32::try_from(found).unwrap_or(u32::MAX).max(index)
-            }
-            // Nothing but holes up to the end.
-            Err(Errno::NXIO) => u32::MAX,
-            // The file system does not say.
-            Err(_) => index,
-        }
     }
 
     /// How often `committed` may move before a sub-buffer is left for the next time: whoever writes
@@ -338,11 +303,9 @@ impl ChannelReader {
         if word_at(&head, slot) != of || low(committed) > room {
             return Ok(None);
         }
-        let state = word_at(&head, sub::STATE);
-        let known = u8::try_from(low(state)).ok().and_then(State::from_u8);
         Ok(Some(Sub {
             index,
-            state: known.map(|known| (generation(state), known)),
+            state: state_of(word_at(&head, sub::STATE)),
             generation: of,
             committed: low(committed),
             archived: word_at(&head, sub::ARCHIVED),
@@ -424,8 +387,11 @@ impl ChannelReader {
         Ok(())
     }
 
-    /// Says whether the collector sleeps and wants to be woken by the next record: the writer then
-    /// changes the file's times, which a watch on the directory reports as changed attributes.
+    /// Says whether the collector wants to be woken by the next record: its writer then takes the word
+    /// back and changes the file's times, which a watch on the directory reports as changed attributes.
+    ///
+    /// While [`Status::asleep`] says that the word stands, no call that has begun since has returned,
+    /// but for those that had not seen it yet: stores take a moment to be seen by another processor.
     ///
     /// # Errors
     /// When the header page cannot be written.

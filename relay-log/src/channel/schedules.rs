@@ -1,8 +1,8 @@
 //! The table of sub-buffers under random schedules (`ci/schedules.sh`): more threads and sub-buffers,
 //! and longer lives, than [`super::models`] can try in every order.
 //!
-//! Writers lease, nest, grow, overwrite, close, park and find their blocks gone; a keeper retires and
-//! grows ahead; a collector archives with any lag. What must hold at every step: one owner, no
+//! Writers lease, nest, grow, overwrite, close, park and find their blocks gone; a keeper retires,
+//! warms and grows ahead; a collector archives with any lag. What must hold at every step: one owner, no
 //! generation twice, every record counted. Here every access is sequentially consistent: what weaker
 //! orders can do is what the models are for.
 
@@ -87,7 +87,8 @@ impl Machine {
             {
                 return self.begin(owned, true);
             }
-            if let Some(owned) = self.slots.lease() {
+            let warm = if one_in(2) { self.slots.lease_warm() } else { None };
+            if let Some(owned) = warm.or_else(|| self.slots.lease()) {
                 return self.begin(owned, false);
             }
             self.reclaim(if one_in(2) { 2 } else { u32::MAX });
@@ -163,6 +164,8 @@ impl Machine {
             if one_in(2) {
                 self.reclaim(u32::MAX);
             }
+            let most = thread_rng().gen_range(0..6);
+            self.slots.warm(most, |_, _| !(self.moods.misfortune && one_in(6)));
             thread::yield_now();
         }
     }

@@ -39,6 +39,8 @@ pub struct Channel {
     pub(super) keep: AtomicU32,
     pub(crate) keeper_word: Arc<AtomicU32>,
     pub(super) told_waiting: AtomicBool,
+    /// The tick when the keeper saw to the spare sub-buffers last; 0 for never.
+    pub(super) warmed: AtomicU64,
     pub(super) durability: Durability,
 }
 
@@ -132,6 +134,7 @@ impl Channel {
             keep: AtomicU32::new(initial as u32),
             keeper_word: Arc::default(),
             told_waiting: AtomicBool::new(false),
+            warmed: AtomicU64::new(0),
             durability: Durability::of(&config.dir),
             identity,
             config,
@@ -225,7 +228,8 @@ impl Channel {
     /// Wakes the collector if it sleeps: it watches the directory for changed attributes.
     #[cold]
     pub(crate) fn wake_collector(&self) {
-        if self.map.u32(header::ASLEEP).swap(0, Relaxed) != 0 {
+        let asleep = self.map.u32(header::ASLEEP);
+        if asleep.load(Relaxed) != 0 && asleep.swap(0, Relaxed) != 0 {
             self.nudge_collector();
         }
     }

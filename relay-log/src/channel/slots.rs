@@ -15,6 +15,11 @@
 //!                                          +-----------------+
 //! ```
 //!
+//! Free also means checked: `warm` moves Free(g) to Warm(g), `cool` moves it back, and whatever takes
+//! a free one takes a warm one too, a lease the warm ones first. Whoever warms does not own it
+//! meanwhile: checking a sub-buffer disturbs nobody who leases it in between, and then the mark, which
+//! is for the generation that was checked, is not set.
+//!
 //! `reclaim` happens when the collector has put the generation into an archive. A sub-buffer with
 //! callsite descriptions is leased and never closed. One whose blocks somebody has taken away goes
 //! from Leased to Absent. `retire` remembers the generation in
@@ -38,6 +43,8 @@ pub(crate) enum Status {
     Ready = 4,
     Parked = 5,
     Retiring = 6,
+    /// Free, and seen to be there a moment ago: a lease need not ask the kernel.
+    Warm = 7,
 }
 
 const fn word(generation: u64, status: Status) -> u64 {
@@ -50,6 +57,10 @@ const fn is(word: u64, status: Status) -> bool {
 
 const fn generation(word: u64) -> u64 {
     word >> 8
+}
+
+const fn is_free(word: u64) -> bool {
+    is(word, Status::Free) || is(word, Status::Warm)
 }
 
 /// One sub-buffer. All zero is [`Status::Absent`].
@@ -83,6 +94,7 @@ pub(crate) struct Slots<T> {
     /// How many are holes, at least.
     holes: AtomicU32,
     free: Hint,
+    warm: Hint,
     parked: Hint,
     /// Where the next partial reclaim looks.
     cursor: AtomicU32,
@@ -109,6 +121,7 @@ impl<T: AsRef<[Slot]>> Slots<T> {
             backlog: AtomicU32::new(0),
             holes: AtomicU32::new(0),
             free: Hint::new(),
+            warm: Hint::new(),
             parked: Hint::new(),
             cursor: AtomicU32::new(0),
             generation_floor: AtomicU64::new(0),
@@ -148,19 +161,52 @@ impl<T: AsRef<[Slot]>> Slots<T> {
 
     /// Leases the lowest free sub-buffer, if there is one.
     pub(crate) fn lease(&self) -> Option<Owned> {
-        let (seen, start) = self.free.look();
+        self.lowest(&self.free, is_free)
+    }
+
+    /// Leases the lowest warm sub-buffer, if there is one.
+    pub(crate) fn lease_warm(&self) -> Option<Owned> {
+        self.lowest(&self.warm, |now| is(now, Status::Warm))
+    }
+
+    fn lowest(&self, hint: &Hint, wanted: impl Fn(u64) -> bool) -> Option<Owned> {
+        let (seen, start) = hint.look();
         let high = self.high();
         for index in start..high {
-            let now = self.slot(index).word.load(Relaxed);
-            if is(now, Status::Free)
-                && let Some(owned) = self.own(index, now)
-            {
-                self.free.raise(seen, index + 1);
-                return Some(owned);
+            let word = || self.slot(index).word.load(Relaxed);
+            // One that is warmed or cooled in between is looked at again: passed over, it would be
+            // behind the hint.
+            let mut now = word();
+            while wanted(now) {
+                if let Some(owned) = self.own(index, now) {
+                    hint.raise(seen, index + 1);
+                    return Some(owned);
+                }
+                now = word();
             }
         }
-        self.free.raise(seen, start.max(high));
+        hint.raise(seen, start.max(high));
         None
+    }
+
+    /// Sees to the free sub-buffers: the lowest `most` are warm if `there` says so of them, which is
+    /// told whether they are already, and all others are not. One thread at a time.
+    pub(crate) fn warm(&self, most: u32, there: impl Fn(u32, bool) -> bool) {
+        let (_, start) = self.free.look();
+        let mut free = 0;
+        for index in start..self.high() {
+            let now = self.slot(index).word.load(Acquire);
+            if !is_free(now) {
+                continue;
+            }
+            free += 1;
+            let good = free <= most && there(index, is(now, Status::Warm));
+            let to = if good { Status::Warm } else { Status::Free };
+            // Where somebody leases it meanwhile, there is nothing to be said.
+            if !is(now, to) && self.shift(index, now, word(generation(now), to)) && good {
+                self.warm.lower(index);
+            }
+        }
     }
 
     /// Takes back what `archived(index)` says is in an archive, looking at `most` entries.
@@ -296,7 +342,7 @@ impl<T: AsRef<[Slot]>> Slots<T> {
         for index in (keep..self.high()).rev() {
             let now = self.slot(index).word.load(Acquire);
             let retiring = word(generation(now), Status::Retiring);
-            if is(now, Status::Free) && self.shift(index, now, retiring) {
+            if is_free(now) && self.shift(index, now, retiring) {
                 self.generation_floor.fetch_max(generation(now), AcqRel);
                 return Some(index);
             }
@@ -334,7 +380,7 @@ impl<T: AsRef<[Slot]>> Slots<T> {
     /// How many are free, counting up to `most`.
     pub(crate) fn free_up_to(&self, most: u32) -> u32 {
         let (_, start) = self.free.look();
-        let free = |i: &u32| is(self.slot(*i).word.load(Relaxed), Status::Free);
+        let free = |i: &u32| is_free(self.slot(*i).word.load(Relaxed));
         (start..self.high()).filter(free).take(most as usize).count() as u32
     }
 }

@@ -144,15 +144,15 @@ impl Thread {
 /// So long after the kernel was asked for a thread's name it is asked again, in nanoseconds.
 const NAME_HOLDS_NS: u64 = 100_000_000;
 
-/// The calling thread, as every lease names it, at a time of CLOCK_MONOTONIC. Two system calls, when
-/// it has been asked for long ago or never: a thread can be given another name.
+/// The calling thread, as every lease names it, at a time of CLOCK_MONOTONIC. One system call when it
+/// has been asked for long ago: a thread can be given another name. Two when it never was.
 pub(crate) fn who(now_ns: u64) -> Who {
     let (epoch, asked_ns, known) = &here().who;
-    let holds = asked_ns.get() != 0 && now_ns.wrapping_sub(asked_ns.get()) < NAME_HOLDS_NS;
-    if holds && epoch.get() == os::epoch() {
+    let asked = asked_ns.get() != 0 && epoch.get() == os::epoch();
+    if asked && now_ns.wrapping_sub(asked_ns.get()) < NAME_HOLDS_NS {
         return known.get();
     }
-    let who = Who::here();
+    let who = if asked { known.get().renamed() } else { Who::here() };
     // A signal handler that comes in between finds nothing, and asks for itself.
     asked_ns.set(0);
     compiler_fence(Release);
