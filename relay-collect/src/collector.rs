@@ -134,6 +134,7 @@ pub struct Collector {
     files: HashSet<String>,
     synced: Instant,
     looked: Option<Instant>,
+    retained: Option<Instant>,
     in_memory: bool,
     /// Whether archives that were left open have been taken over.
     taken_over: bool,
@@ -150,6 +151,8 @@ const LINGER: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_millis(250);
 /// New files are looked for so often even if nothing was announced.
 const SCAN_EVERY: Duration = Duration::from_secs(1);
+/// Retention looks at the archives so often, and when one was sealed.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
 /// What is written is made durable so often.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -178,6 +181,7 @@ impl Collector {
             files: HashSet::new(),
             synced: Instant::now(),
             looked: None,
+            retained: None,
             in_memory: std::fs::File::open(&archive).is_ok_and(relay_log::channel::is_in_memory),
             taken_over: false,
             repacking: Idle::new(&options),
@@ -240,7 +244,13 @@ impl Collector {
         for _ in 0..3 {
             self.pass(control, true)?;
         }
-        self.rotate(control)
+        self.rotate(control)?;
+        // What retention has said about what it deleted is sealed as well.
+        self.each(control, true, |lane, ctx| {
+            lane.seal(ctx)?;
+            ctx.retain = false;
+            Ok(())
+        })
     }
 
     /// Takes archives over that a killed collector has left open, also of channels that never come
@@ -275,6 +285,12 @@ impl Collector {
         })?;
         if sync_due {
             self.synced = Instant::now();
+        }
+        if self.retained.is_none_or(|at| at.elapsed() >= RETAIN_EVERY) {
+            self.retained = Some(Instant::now());
+            let mut ctx = context(&self.options, &mut self.notes, control);
+            ctx.in_memory = self.in_memory;
+            crate::retention::run(&mut self.lanes, &mut ctx)?;
         }
         if first {
             // After what waits: it may take a moment to make one where there is none.

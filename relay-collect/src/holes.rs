@@ -44,6 +44,7 @@ impl Behind {
         let nearest = self.parts.get(&key).and_then(|parts| parts.range(expected..).next());
         let Some(live) = lives.get(key.0) else { return false };
         nearest == Some(&first)
+            && !live.unread
             && (!live.alive || live.shown.get(&key.1).is_some_and(|shown| first <= *shown))
     }
 

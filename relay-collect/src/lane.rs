@@ -176,6 +176,7 @@ impl Lane {
     fn look(&mut self, ctx: &mut Context<'_>) -> Result<Vec<Look>, CollectError> {
         let mut looks = Vec::with_capacity(self.lives.len());
         for live in &mut self.lives {
+            live.unread = false;
             // First whether it lives, then what it has: what a dead one has is all there will be.
             if live.alive {
                 live.alive = live.reader.is_alive().unwrap_or(true);
@@ -303,6 +304,7 @@ impl Lane {
                 }
                 Ok(None) => {}
                 Err(errno) => {
+                    live.unread = true;
                     let text = format!("{} cannot be read: {errno}", live.file);
                     ctx.notes.say_once(Level::Error, text);
                 }

@@ -217,6 +217,8 @@ pub(crate) struct Live {
     /// How much of each sub-buffer with descriptions was read.
     described: HashMap<u32, u32>,
     inline: HashMap<Vec<u8>, Arc<Callsite>>,
+    /// Whether something that this look showed could not be read: it may fill any hole.
+    pub(crate) unread: bool,
     /// The highest number of each writer that the last look showed behind a hole.
     pub(crate) shown: HashMap<u64, u64>,
     /// Generations that are set aside.
@@ -269,6 +271,7 @@ impl Live {
             missing: false,
             described: HashMap::new(),
             inline: HashMap::new(),
+            unread: false,
             shown: HashMap::new(),
             poisoned: HashMap::new(),
         }

@@ -15,35 +15,28 @@ struct Old {
     tombstone: Tombstone,
 }
 
-/// Deletes what is beyond what is to be kept. Never an unsealed archive, never the newest of a
-/// channel, never one that cannot be read.
-pub(crate) fn run(lanes: &mut [Lane], ctx: &mut Context<'_>) -> Result<(), CollectError> {
+/// Deletes what is beyond what is to be kept, the oldest first. Never an unsealed archive, never the
+/// newest of a channel, nor the newest with records, never one that cannot be read; nor one without
+/// records, which only tells of others.
+pub(crate) fn run(lanes: &mut Vec<Lane>, ctx: &mut Context<'_>) -> Result<(), CollectError> {
     let options = ctx.options;
     if options.keep_size.is_none() && options.keep_age.is_none() && options.keep_count.is_none() {
         return Ok(());
     }
     let dir = options.archive_dir();
-    let names = ArchiveName::list(&dir)?;
+    let (old, mut total) = sealed(&dir)?;
     let mut newest: BTreeMap<String, u64> = BTreeMap::new();
-    for name in &names {
-        newest.insert(name.channel.clone(), name.number);
-    }
-    let mut total = 0;
-    let mut old = Vec::new();
-    for name in names {
-        let bytes = std::fs::metadata(dir.join(&name.file)).map_or(0, |m| m.len());
-        total += bytes;
-        if name.sealed
-            && newest.get(&name.channel) != Some(&name.number)
-            && let Some(tombstone) = tombstone(&dir, &name)
-        {
-            old.push(Old { name, bytes, tombstone });
-        }
-    }
-    old.sort_by_key(|old| old.tombstone.max_order_ns);
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
     for old in &old {
+        let number = newest.entry(old.name.channel.clone()).or_default();
+        *number = old.name.number.max(*number);
         *count.entry(old.name.channel.clone()).or_default() += 1;
+    }
+    for lane in &*lanes {
+        if lane.archive.as_ref().is_some_and(|archive| archive.blocks() > 0) {
+            newest.remove(&lane.channel);
+            *count.entry(lane.channel.clone()).or_default() += 1;
+        }
     }
     let age = options.keep_age.map(|age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
     let now = now_ns();
@@ -51,19 +44,23 @@ pub(crate) fn run(lanes: &mut [Lane], ctx: &mut Context<'_>) -> Result<(), Colle
         let of_channel = count.entry(old.name.channel.clone()).or_default();
         let too_large = options.keep_size.is_some_and(|most| total > most);
         let too_old = age.is_some_and(|age| now.saturating_sub(old.tombstone.max_order_ns) > age);
-        // The newest one counts too.
-        let too_many = options.keep_count.is_some_and(|most| *of_channel + 1 > most);
-        if !(too_large || too_old || too_many) {
+        let too_many = options.keep_count.is_some_and(|most| *of_channel > most);
+        let is_newest = newest.get(&old.name.channel) == Some(&old.name.number);
+        if is_newest || !(too_large || too_old || too_many) {
             continue;
         }
-        let Some(lane) = lanes.iter_mut().find(|lane| lane.channel == old.name.channel) else {
-            continue;
-        };
         let path = dir.join(&old.name.file);
         let text = format!("{} cannot be deleted", path.display());
         if ctx.notes.is_said(&text) {
             continue;
         }
+        // Channels that have not logged since this collector began have no lane yet.
+        if !lanes.iter().any(|lane| lane.channel == old.name.channel) {
+            lanes.push(Lane::open(ctx, &old.name.channel)?);
+        }
+        let Some(lane) = lanes.iter_mut().find(|lane| lane.channel == old.name.channel) else {
+            continue;
+        };
         lane.put_control(ctx, vec![Entry::Tombstone(old.tombstone)])?;
         lane.sync(ctx)?;
         match std::fs::remove_file(&path) {
@@ -78,6 +75,22 @@ pub(crate) fn run(lanes: &mut [Lane], ctx: &mut Context<'_>) -> Result<(), Colle
         total -= old.bytes;
     }
     Ok(())
+}
+
+/// The sealed archives with records, the oldest first, and the bytes of all archives.
+fn sealed(dir: &Path) -> Result<(Vec<Old>, u64), CollectError> {
+    let (mut old, mut total) = (Vec::new(), 0);
+    for name in ArchiveName::list(dir)? {
+        let bytes = std::fs::metadata(dir.join(&name.file)).map_or(0, |m| m.len());
+        total += bytes;
+        if name.sealed
+            && let Some(tombstone) = tombstone(dir, &name).filter(|stone| stone.rows > 0)
+        {
+            old.push(Old { name, bytes, tombstone });
+        }
+    }
+    old.sort_by_key(|old| old.tombstone.max_order_ns);
+    Ok((old, total))
 }
 
 fn tombstone(dir: &Path, name: &ArchiveName) -> Option<Tombstone> {

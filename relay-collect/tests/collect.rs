@@ -1,7 +1,7 @@
 //! What goes into channels comes out of archives: once, in order, whole.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
-use relay_collect::read::{ArchiveFd, ArchiveName};
+use relay_collect::read::{ArchiveFd, ArchiveName, Audit, Store};
 use relay_collect::{Collector, Control, Options};
 use relay_fmt::archive::{Entry, open, read_block, read_control};
 use relay_fmt::record::Kind;
@@ -132,6 +132,48 @@ fn retention_deletes_the_oldest_and_says_so() {
     assert!(names.len() <= 4, "{names:?}");
     let stones = read_all(dir.path()).1.into_iter().filter(|e| matches!(e, Entry::Tombstone(_)));
     assert!(stones.count() > 0);
+}
+
+#[test]
+fn retention_keeps_the_newest_records_and_reaches_channels_that_have_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = Options::new(dir.path());
+    let session = |options: &Options, name: &str, text: Option<&str>| {
+        let channel = RawChannel::create(Config::new(&options.live_dir, name)).unwrap();
+        text.into_iter().for_each(|text| channel.writer().write(text.as_bytes()).unwrap());
+        drop(channel);
+        Collector::open(options.clone()).unwrap().drain(&Control::new()).unwrap();
+    };
+    let there = || {
+        let mut there: Vec<String> = Vec::new();
+        for name in ArchiveName::list(&Options::new(dir.path()).archive_dir()).unwrap() {
+            assert!(name.sealed, "{name:?}");
+            let bytes = ArchiveFd::open(&dir.path().join("archive").join(&name.file)).unwrap();
+            for block in &open(&bytes).unwrap().directory().blocks {
+                let rows = read_block(&bytes, block).unwrap();
+                let texts =
+                    rows.rows().map(|row| String::from_utf8_lossy(row.payload).into_owned());
+                there.extend(texts);
+            }
+        }
+        there
+    };
+    for i in 0..4 {
+        session(&options, "ended", Some(&format!("ended {i}")));
+    }
+    assert_eq!(there().len(), 4);
+    // Starts and ends without a record push nothing out.
+    options.keep_count = Some(2);
+    for _ in 0..3 {
+        session(&options, "ended", None);
+        assert_eq!(there(), ["ended 2", "ended 3"]);
+    }
+    // What has long ended is older than what another channel says now.
+    (options.keep_count, options.keep_size) = (None, Some(1));
+    session(&options, "new", Some("new 0"));
+    assert_eq!(there(), ["ended 3", "new 0"]);
+    let audit = Audit::of(&Store::open(dir.path(), None).unwrap()).unwrap();
+    assert_eq!(audit.lost, 0, "{audit:?}");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use relay_tests::report::Outcome;
 use relay_tests::sys::{self, Waited};
 use relay_tests::verdict::judge;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 fn config(dir: &Path) -> Config {
     let mut config = Config::new(dir, "family");
@@ -27,10 +28,15 @@ fn read(path: &Path) -> Streams {
     recover(&std::fs::read(path).unwrap())
 }
 
+/// One test at a time: the child of a bare clone has a copy of every lock that another thread held, the
+/// allocator's among them.
+static ALONE: Mutex<()> = Mutex::new(());
+
 type Fork = fn(Box<dyn FnOnce() -> i32>) -> i32;
 
 #[test]
 fn a_forked_child_writes_into_a_channel_of_its_own() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let forks: [(&str, Fork); 2] =
         [("fork", |f| sys::fork(f)), ("raw clone", |f| sys::raw_fork(f))];
     for (how, fork) in forks {
@@ -41,6 +47,8 @@ fn a_forked_child_writes_into_a_channel_of_its_own() {
         (0..50).for_each(|i| writer.write(&make(0, i, 300)).unwrap());
         let before = std::fs::read(dir.path().join(&name)).unwrap();
         let mut child_writer = writer;
+        // Until the threads of the other tests wait for their turn.
+        std::thread::sleep(Duration::from_millis(100));
         let pid = fork(Box::new(move || {
             (0..50).for_each(|i| child_writer.write(&make(0, i, 300)).unwrap());
             drop(child_writer);
@@ -62,6 +70,7 @@ fn a_forked_child_writes_into_a_channel_of_its_own() {
 
 #[test]
 fn a_channel_that_a_forked_child_opens_is_the_one_it_writes_to() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let parents = RawChannel::create(config(dir.path())).unwrap();
     let at = dir.path().to_owned();
@@ -83,6 +92,7 @@ fn a_channel_that_a_forked_child_opens_is_the_one_it_writes_to() {
 
 #[test]
 fn the_death_of_a_parent_is_seen_while_its_child_lives() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let shared = sys::Shared::open(&dir.path().join("shared"));
     let (live, page) = (dir.path().join("live"), dir.path().join("shared"));
@@ -125,6 +135,7 @@ fn the_death_of_a_parent_is_seen_while_its_child_lives() {
 
 #[test]
 fn forks_under_load() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let channel = RawChannel::create(config(dir.path())).unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
@@ -164,6 +175,7 @@ fn forks_under_load() {
 
 #[test]
 fn exec_right_after_a_record() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     use std::os::unix::process::CommandExt;
     let dir = tempfile::tempdir().unwrap();
     let live = dir.path().to_owned();
@@ -193,6 +205,7 @@ fn exec_right_after_a_record() {
 
 #[test]
 fn ten_thousand_threads() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let channel = RawChannel::create(config(dir.path())).unwrap();
     let count = 10_000u64;
@@ -220,6 +233,7 @@ fn ten_thousand_threads() {
 
 #[test]
 fn short_lives_leak_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let channel = RawChannel::create(config(dir.path())).unwrap();
     let reader = ChannelReader::open(dir.path(), channel.file_name().as_ref(), None).unwrap();
@@ -254,6 +268,7 @@ fn short_lives_leak_nothing() {
 
 #[test]
 fn children_keep_no_collector_out() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let channel = RawChannel::create(config(dir.path())).unwrap();
