@@ -26,9 +26,14 @@ fn filled() -> (Dir, Options) {
                 let mut writer = channel.writer();
                 scope.spawn(move || {
                     for i in 0..4_000u64 {
-                        // Ids that each block must say anew, however the threads take turns.
-                        let id = (round + i % 97 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                        let line = format!("request {id:016x} of {thread} took {} us", i % 50);
+                        // Ids that each block must say anew, and so long that they outweigh what
+                        // depends on how the threads take turns: times and writers.
+                        let id = [1u64, 3, 5, 7].map(|odd| {
+                            let word =
+                                (round + i % 97 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15 + odd);
+                            word.rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+                        });
+                        let line = format!("request {id:x?} of {thread} took {} us", i % 50);
                         writer.write(line.as_bytes()).unwrap();
                     }
                 });
