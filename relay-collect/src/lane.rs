@@ -176,14 +176,17 @@ impl Lane {
     fn look(&mut self, ctx: &mut Context<'_>) -> Result<Vec<Look>, CollectError> {
         let mut looks = Vec::with_capacity(self.lives.len());
         for live in &mut self.lives {
-            live.unread = false;
             // First whether it lives, then what it has: what a dead one has is all there will be.
             if live.alive {
                 live.alive = live.reader.is_alive().unwrap_or(true);
             }
             match live.look(ctx.in_memory) {
-                Ok(look) => looks.push(look),
+                Ok(look) => {
+                    live.unread = look.busy;
+                    looks.push(look);
+                }
                 Err(errno) => {
+                    live.unread = true;
                     let text = format!("{} cannot be read: {errno}", live.file);
                     ctx.notes.say_once(Level::Error, text);
                     looks.push(Look::default());
@@ -369,7 +372,7 @@ impl Lane {
     fn make_durable(&mut self, ctx: &mut Context<'_>, looks: &[Look]) -> Result<(), CollectError> {
         self.sync(ctx)?;
         for (live, look) in self.lives.iter().zip(looks) {
-            if let (Some(wanted), false) = (look.sync_wanted, live.is_left(look)) {
+            if let (Some(wanted), false) = (look.sync_wanted, live.is_owed(look)) {
                 let answer = if ctx.in_memory { u64::MAX } else { wanted };
                 // Who is not reached asks again, or gives up.
                 let _ = live.reader.acknowledge_sync(answer);

@@ -1,6 +1,6 @@
 //! A channel as the collector knows it: how far it is archived, and what its records need.
 
-use crate::looking::Quiet;
+use crate::looking::{Quiet, Unsettled};
 use relay_fmt::archive::{
     Announce, ChannelPosition, Entry, Final, Positions, SubBufferPosition, WriterPosition,
 };
@@ -210,6 +210,7 @@ pub(crate) struct Live {
     pub(crate) subs: Vec<Sub>,
     pub(crate) seen_ns: u64,
     pub(crate) quiet: Quiet,
+    pub(crate) unsettled: Unsettled,
     /// Blocks, when it was last told until when everything is durable.
     pub(crate) durable_blocks: u64,
     /// Whether a record named a callsite that was not described yet.
@@ -217,7 +218,8 @@ pub(crate) struct Live {
     /// How much of each sub-buffer with descriptions was read.
     described: HashMap<u32, u32>,
     inline: HashMap<Vec<u8>, Arc<Callsite>>,
-    /// Whether something that this look showed could not be read: it may fill any hole.
+    /// Whether something that was there at this look could not be read, or was not seen: it may fill any
+    /// hole.
     pub(crate) unread: bool,
     /// The highest number of each writer that the last look showed behind a hole.
     pub(crate) shown: HashMap<u64, u64>,
@@ -266,6 +268,7 @@ impl Live {
             subs: Vec::new(),
             seen_ns: 0,
             quiet: Quiet::No,
+            unsettled: Unsettled::default(),
             durable_blocks: 0,
             callsites: Vec::new(),
             missing: false,

@@ -2,7 +2,7 @@
 
 use crate::live::{Live, SubPosition};
 use relay_fmt::archive::Final;
-use relay_log::channel::{Counter, OnFull, Status, Sub};
+use relay_log::channel::{Counter, OnFull, Scan, Status, Sub};
 use std::time::{Duration, Instant};
 
 /// What a look at a channel showed.
@@ -15,6 +15,8 @@ pub(crate) struct Look {
     /// All sub-buffers; none where nothing can have happened to any since the last look, which had
     /// nothing to do.
     pub(crate) subs: Vec<Sub>,
+    /// Whether there are sub-buffers of which it is not known what they hold.
+    pub(crate) busy: bool,
     pub(crate) waiting: u64,
     pub(crate) pressure: bool,
     /// A request for durability that was there before the look, if it is not fulfilled.
@@ -31,6 +33,25 @@ pub(crate) enum Quiet {
     Asked(Instant),
     /// The word stands, and a look then, long enough after it was set, found nothing to do.
     Since(Instant),
+}
+
+/// Sub-buffers that have not held still since a request for durability was seen. Once each has, all that was
+/// committed before the request was seen too, however fast others are by then.
+#[derive(Debug, Default)]
+pub(crate) struct Unsettled {
+    request: u64,
+    subs: Vec<u32>,
+}
+
+impl Unsettled {
+    /// Takes into account which did not hold still at a look for a request.
+    fn see(&mut self, request: u64, busy: &[u32]) {
+        if self.request == request {
+            self.subs.retain(|index| busy.contains(index));
+        } else {
+            *self = Self { request, subs: busy.to_vec() };
+        }
+    }
 }
 
 /// So long after the word was set a look is sure to see what was committed by who had not seen it yet.
@@ -71,7 +92,7 @@ impl Live {
         {
             return Ok(Look { seen: true, at_ns: self.seen_ns, ..Look::default() });
         }
-        let subs = self.reader.scan_again(&self.subs)?;
+        let Scan { subs, busy } = self.reader.scan_again(&self.subs)?;
         self.subs.clone_from(&subs);
         self.seen_ns = at_ns;
         let mut waiting = 0;
@@ -81,7 +102,7 @@ impl Live {
             }
             waiting += u64::from(self.waiting(sub));
         }
-        let idle = waiting == 0 && !subs.iter().any(|sub| self.is_done(sub));
+        let idle = waiting == 0 && busy.is_empty() && !subs.iter().any(|sub| self.is_done(sub));
         self.settle(&status, at, idle);
         self.durable |= status.sync_wanted > 0;
         let pressure = status.waiters > 0 || waiting >= status.cap / 2;
@@ -89,11 +110,22 @@ impl Live {
         let refused = status.synced == u64::MAX && !in_memory;
         let sync_wanted =
             (status.sync_wanted > status.synced || refused).then_some(status.sync_wanted);
-        Ok(Look { seen: true, at_ns, subs, waiting, pressure, sync_wanted })
+        self.unsettled.see(status.sync_wanted, &busy);
+        let busy = !busy.is_empty();
+        Ok(Look { seen: true, at_ns, subs, busy, waiting, pressure, sync_wanted })
     }
 
-    /// Whether anything that a look showed is not archived.
+    /// Whether anything that was there at a look may not be archived.
     pub(crate) fn is_left(&self, look: &Look) -> bool {
+        look.busy || self.shown_is_left(look)
+    }
+
+    /// Whether anything that was committed before the request for durability may not be archived.
+    pub(crate) fn is_owed(&self, look: &Look) -> bool {
+        !self.unsettled.subs.is_empty() || self.shown_is_left(look)
+    }
+
+    fn shown_is_left(&self, look: &Look) -> bool {
         look.subs.iter().any(|sub| !sub.is_meta() && self.waiting(sub) > 0)
     }
 
@@ -156,5 +188,26 @@ impl Live {
             overwrites: self.reader.identity().on_full == OnFull::Overwrite,
             reason: if clean { "ended in order".into() } else { "its process is gone".into() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Unsettled;
+
+    #[test]
+    fn a_request_waits_for_each_that_was_busy_and_for_no_other() {
+        let mut unsettled = Unsettled::default();
+        unsettled.see(1, &[3, 7]);
+        assert_eq!(unsettled.subs, [3, 7]);
+        // 7 held still; 9 became busy later, and what it held before was seen before.
+        unsettled.see(1, &[3, 9]);
+        assert_eq!(unsettled.subs, [3]);
+        // Busy again, but it held still once since the request.
+        unsettled.see(1, &[7, 9]);
+        assert!(unsettled.subs.is_empty());
+        // Another request is another question.
+        unsettled.see(2, &[7, 9]);
+        assert_eq!(unsettled.subs, [7, 9]);
     }
 }

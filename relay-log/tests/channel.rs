@@ -36,7 +36,7 @@ impl Collector {
     }
 
     fn drain(&mut self) {
-        self.subs = self.reader.scan_again(&self.subs).unwrap();
+        self.subs = self.reader.scan_again(&self.subs).unwrap().subs;
         for sub in self.subs.clone() {
             let seen = self.seen.entry(sub.index).or_default();
             if seen.0 != sub.generation {
@@ -315,7 +315,7 @@ fn a_second_look_sees_what_a_first_one_would() {
             }),
             _ => writer.write(&vec![round as u8; 40 * (round % 50)]).unwrap(),
         }
-        known = reader.scan_again(&known).unwrap();
+        known = reader.scan_again(&known).unwrap().subs;
         assert_eq!(known, reader.scan().unwrap(), "round {round}");
     }
     assert!(known.iter().any(|sub| sub.generation > 2), "nothing was leased again");

@@ -12,7 +12,7 @@ use relay_fmt::callsite::Callsite;
 use relay_fmt::record::{self, Kind, Records};
 use relay_fmt::rows::{Source, Span};
 use relay_fmt::time::{Anchor, Rate, RateEstimate};
-use relay_log::channel::{ChannelReader, Sub, TickSource};
+use relay_log::channel::{ChannelReader, Scan, Sub, TickSource};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub(crate) struct Tail {
     rate: RateEstimate,
     /// What each sub-buffer looked like when it was read last.
     seen: HashMap<u32, (u64, u32)>,
+    /// Sub-buffers that did not hold still when it was looked at last: what is in them is not shown.
+    busy: Vec<u32>,
 }
 
 /// The bytes of one generation of one sub-buffer, from its start.
@@ -77,6 +79,7 @@ impl Tail {
             floors: HashMap::new(),
             rate,
             seen: HashMap::new(),
+            busy: Vec::new(),
         }
     }
 
@@ -93,16 +96,19 @@ impl Tail {
             floors: HashMap::new(),
             rate: self.rate,
             seen: HashMap::new(),
+            busy: Vec::new(),
         }
     }
 
     /// Looks twice at what is committed and not archived. With `changed`, only at the sub-buffers that
     /// have changed since the last time.
     pub(crate) fn look(&mut self, changed: bool) -> Result<Vec<Seen>, Errno> {
-        let first = self.reader.scan()?;
-        let first: HashMap<u32, &Sub> = first.iter().map(|sub| (sub.index, sub)).collect();
+        let before = self.reader.scan()?;
+        let first: HashMap<u32, &Sub> = before.iter().map(|sub| (sub.index, sub)).collect();
+        let Scan { subs, busy } = self.reader.scan_again(&before)?;
+        self.busy = busy;
         let mut all = Vec::new();
-        for sub in self.reader.scan()? {
+        for sub in subs {
             let same = self.seen.get(&sub.index) == Some(&(sub.generation, sub.committed));
             let archived = sub.is_ready() && sub.archived == sub.generation;
             if sub.is_meta() || archived || sub.committed == 0 || (changed && same) {
@@ -112,6 +118,15 @@ impl Tail {
             all.push(Seen { sub, first: was.map_or(0, |was| was.committed) });
         }
         Ok(all)
+    }
+
+    /// What the last look could not see, in words.
+    pub(crate) fn unseen(&self) -> Option<String> {
+        let busy = self.busy.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let file = &self.file;
+        (!busy.is_empty()).then(|| {
+            format!("live/{file}: sub-buffers {busy} did not hold still and are not shown")
+        })
     }
 
     /// Copies out what was looked at.

@@ -37,6 +37,7 @@ pub(crate) fn grab_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec
     let mut all = Vec::new();
     for (mut tail, alive) in open_all(store, notes)? {
         let seen = tail.look(false)?;
+        notes.extend(tail.unseen());
         let subs = tail.grab(seen)?;
         all.push(Grabbed { tail, subs, alive });
     }
@@ -71,6 +72,7 @@ pub(crate) fn find_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec
     let (mut all, mut copied) = (Vec::new(), 0);
     for (mut tail, alive) in open_all(store, notes)? {
         let seen = tail.look(false)?;
+        notes.extend(tail.unseen());
         let bytes: u64 = seen.iter().map(|seen| u64::from(seen.sub.committed)).sum();
         if copied + bytes > store.copied_at_once() {
             let backlog = tail.backlog(&seen, notes)?;

@@ -129,6 +129,7 @@ pub use layout::{
 };
 pub use raw::{RawChannel, Reservation, Writer};
 pub use reader::{ChannelReader, Data, Status, Sub};
+pub use scan::Scan;
 pub use shared::{Channel, boot_id};
 pub use stream::Payload;
 #[cfg(feature = "log")]

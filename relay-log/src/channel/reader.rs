@@ -134,6 +134,51 @@ pub(super) fn state_of(word: u64) -> Option<(u64, State)> {
     known.map(|known| (generation(word), known))
 }
 
+/// What a glance at a sub-buffer gave.
+#[derive(Debug)]
+pub(super) enum Glance {
+    /// It holds this.
+    Held(Sub),
+    /// It holds nothing that counts.
+    Nothing,
+    /// Its writer was too fast: what it holds is not known.
+    Busy,
+}
+
+impl Glance {
+    pub(super) fn held(self) -> Option<Sub> {
+        if let Self::Held(sub) = self { Some(sub) } else { None }
+    }
+}
+
+/// How often `committed` may move before a sub-buffer is left for the next time: whoever writes it may be
+/// fast, and may be hostile.
+const LOOKS: u32 = 100;
+
+/// Reads `committed` until it is twice the same, and what lies `beside` it between; `None` when it never
+/// was, so that nothing is known of it.
+//
+// read:A, pairs with commit:A. A word that was torn by the kernel's copy is not read twice, and what lies
+// beside the word is read between: the order within one copy is anybody's.
+fn still(
+    mut committed: impl FnMut() -> Result<u64, Errno>,
+    mut beside: impl FnMut() -> Result<(), Errno>,
+) -> Result<Option<u64>, Errno> {
+    let mut before = committed()?;
+    for _ in 0..LOOKS {
+        if before == 0 {
+            return Ok(Some(0));
+        }
+        beside()?;
+        let now = committed()?;
+        if now == before {
+            return Ok(Some(now));
+        }
+        before = now;
+    }
+    Ok(None)
+}
+
 impl Status {
     /// Until when everything that was recorded is durable, UTC nanoseconds; 0 for nothing.
     #[must_use]
@@ -265,10 +310,6 @@ impl ChannelReader {
         })
     }
 
-    /// How often `committed` may move before a sub-buffer is left for the next time: whoever writes
-    /// it may be fast, and may be hostile.
-    const LOOKS: u32 = 100;
-
     fn committed(&self, offset: u64) -> Result<u64, Errno> {
         let mut word = [0; 8];
         pread_exact(&self.fd, &mut word, offset + sub::COMMITTED as u64)?;
@@ -280,30 +321,27 @@ impl ChannelReader {
     /// # Errors
     /// When the file cannot be read.
     pub fn look(&self, index: u32) -> Result<Option<Sub>, Errno> {
+        self.glance(index).map(Glance::held)
+    }
+
+    /// As [`ChannelReader::look`], and says why there is nothing.
+    pub(super) fn glance(&self, index: u32) -> Result<Glance, Errno> {
         let offset = sub_buffer_offset(index, self.identity.sub_buffer);
         let mut head = [0; SUB_HEADER_BYTES];
-        let mut committed = self.committed(offset)?;
-        // read:A, pairs with commit:A. A word that was torn by the kernel's copy is not read twice,
-        // and what lies beside the word is read between: the order within one copy is anybody's.
-        for look in 0.. {
-            if committed == 0 || look == Self::LOOKS {
-                return Ok(None);
-            }
-            pread_exact(&self.fd, &mut head, offset)?;
-            let again = self.committed(offset)?;
-            if again == committed {
-                break;
-            }
-            committed = again;
-        }
+        let held = still(|| self.committed(offset), || pread_exact(&self.fd, &mut head, offset))?;
+        let committed = match held {
+            None => return Ok(Glance::Busy),
+            Some(0) => return Ok(Glance::Nothing),
+            Some(committed) => committed,
+        };
         let of = generation(committed);
         let slot = sub::slot(of);
         // read:B: the slot of a generation is whole once `committed` shows the generation.
         let room = self.identity.sub_buffer - SUB_HEADER_BYTES as u32;
         if word_at(&head, slot) != of || low(committed) > room {
-            return Ok(None);
+            return Ok(Glance::Nothing);
         }
-        Ok(Some(Sub {
+        Ok(Glance::Held(Sub {
             index,
             state: state_of(word_at(&head, sub::STATE)),
             generation: of,
@@ -435,5 +473,30 @@ impl ChannelReader {
         self.put(header::RESIZE as u64, &bytes.to_le_bytes())?;
         let count = u64::from_le_bytes(count).wrapping_add(1);
         self.put(header::RESIZE_COUNT as u64, &count.to_le_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+    use super::*;
+
+    #[test]
+    fn what_never_holds_still_is_not_taken_for_empty() {
+        let mut word = 0;
+        let fast = || {
+            word += 1;
+            Ok(word)
+        };
+        assert_eq!(still(fast, || Ok(())).unwrap(), None);
+        // One that rests at last, and one that was never used.
+        let mut word = 0;
+        let rests = || {
+            word = (word + 1).min(u64::from(LOOKS) - 1);
+            Ok(word)
+        };
+        assert_eq!(still(rests, || Ok(())).unwrap(), Some(u64::from(LOOKS) - 1));
+        assert_eq!(still(|| Ok(0), || unreachable!()).unwrap(), Some(0));
     }
 }
