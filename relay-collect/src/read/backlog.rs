@@ -14,7 +14,7 @@ use relay_fmt::block::RowBuffer;
 use relay_fmt::rows::{Source, Span};
 use relay_log::channel::Sub;
 use rustix::io::Errno;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Pieces are of about so many bytes: what is in memory at a time is a few of them.
@@ -216,7 +216,8 @@ impl BacklogPiece {
     }
 
     fn build(&self, tail: &mut Tail) -> Result<(RowBuffer, Option<String>), String> {
-        let mut of_subs: HashMap<(u32, u64), Vec<&Stretch>> = HashMap::new();
+        // In order, so that what is missing is said in the same words every time.
+        let mut of_subs: BTreeMap<(u32, u64), Vec<&Stretch>> = BTreeMap::new();
         for stretch in &self.stretches {
             of_subs.entry((stretch.sub.index, stretch.sub.generation)).or_default().push(stretch);
         }

@@ -43,6 +43,8 @@ pub struct Snapshot {
     joiner: Joiner,
     /// Channels whose processes were there.
     alive: HashSet<ChannelId>,
+    /// How many threads read blocks.
+    threads: usize,
     /// What is damaged, a sentence each: records are missing from what is shown.
     pub problems: Vec<String>,
     /// What else is to be said, a sentence each.
@@ -50,9 +52,6 @@ pub struct Snapshot {
     /// Which blocks were read so far.
     pub plan: Plan,
 }
-
-/// No more threads than this read blocks: each has some of them in memory.
-const THREADS: usize = 4;
 
 /// The archives of a channel's name.
 fn own<'a>(archives: &'a [Archive], source: &Source) -> Vec<&'a Archive> {
@@ -100,6 +99,7 @@ impl Snapshot {
             backlog: Vec::new(),
             joiner: Joiner::default(),
             alive: HashSet::new(),
+            threads: store.most_threads(),
             problems,
             notes,
             plan,
@@ -213,8 +213,7 @@ impl Snapshot {
         let mut pieces = pieces(&self.archives, live, backlog, filter, &mut self.plan);
         super::merge::sort(&mut pieces, reverse);
         let ahead = pieces.iter().map(Piece::ahead).collect();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
-        let threads = threads.min(pieces.len());
+        let threads = self.threads.min(pieces.len());
         let mut works: Vec<W> = (0..=threads).map(|_| make()).collect();
         let Some((own, others)) = works.split_first_mut() else { return works };
         let pool = Ahead::new(pieces, threads);

@@ -19,10 +19,13 @@ pub struct Store {
     live_dir: PathBuf,
     uid: Option<u32>,
     copied_at_once: u64,
+    threads: Option<usize>,
 }
 
 /// What waits in live channels is copied out at once up to so many bytes; more is read in pieces.
 const COPIED_AT_ONCE: u64 = 32 << 20;
+/// No more threads than this read blocks, unless told otherwise: each has some of them in memory.
+const THREADS: usize = 4;
 
 /// An archive that was opened, and what it consists of.
 #[derive(Debug)]
@@ -97,6 +100,7 @@ impl Store {
             live_dir: live_dir.map_or_else(|| dir.join("live"), Path::to_owned),
             uid: None,
             copied_at_once: COPIED_AT_ONCE,
+            threads: None,
         })
     }
 
@@ -113,6 +117,19 @@ impl Store {
     pub const fn copy_at_once(mut self, bytes: u64) -> Self {
         self.copied_at_once = bytes;
         self
+    }
+
+    /// Blocks are read by at most so many threads, and by at least one. Default: as many as the machine
+    /// can run at a time, up to 4; each has some blocks in memory.
+    #[must_use]
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    pub(crate) fn most_threads(&self) -> usize {
+        let usual = || std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+        self.threads.unwrap_or_else(usual).max(1)
     }
 
     pub(crate) const fn copied_at_once(&self) -> u64 {
@@ -155,6 +172,7 @@ impl Store {
             }
         }
         found.channels.sort_by(|a, b| a.0.cmp(&b.0));
+        found.refused.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(found)
     }
 

@@ -137,6 +137,8 @@ pub(crate) struct Mini {
     pub(crate) skip: Option<u32>,
     /// What it holds for the rate of the ticks.
     pub(crate) rate: Rate,
+    /// Times are rounded down to a multiple of so many nanoseconds.
+    pub(crate) grain: i64,
     /// Generation, bytes, records.
     subs: HashMap<u32, (u64, u32, u32)>,
     prior: HashMap<u32, u64>,
@@ -166,6 +168,7 @@ impl Mini {
             file,
             skip: None,
             rate,
+            grain: 1,
             subs: HashMap::new(),
             prior: HashMap::new(),
             next: HashMap::new(),
@@ -260,7 +263,7 @@ impl Mini {
     }
 
     fn sub(&mut self, sub: &Sub, builder: &mut BlockBuilder, rows: &mut Vec<RowOf>) {
-        let rate = self.rate;
+        let (rate, grain) = (self.rate, self.grain);
         let at = self.subs.get(&sub.index).copied().filter(|at| at.0 == sub.generation);
         let (_, done, mut before) = at.unwrap_or((0, 0, 0));
         let Some(data) = self.reader.read(sub, 0).unwrap().filter(|_| done < sub.committed) else {
@@ -290,7 +293,7 @@ impl Mini {
                 run.records += u32::from(numbered);
                 before += u32::from(numbered);
                 rows.extend(numbered.then(|| RowOf {
-                    time: anchor.real_of(record.header.tick, rate),
+                    time: anchor.real_of(record.header.tick, rate) / grain * grain,
                     writer: of.writer,
                     number: *number,
                     run: index,
