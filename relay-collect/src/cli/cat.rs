@@ -255,7 +255,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         Some(path) => Output::create(path, args.force)?,
         None => Output::Stdout,
     };
-    let store = args.dir.store()?;
+    let store = if args.follow { args.dir.any_store()? } else { args.dir.store()? };
     let renderer = args.renderer();
     let mut out = Pieces { renderer, output, bytes: Vec::new(), failed: None };
     let (mut snapshot, follow) = if args.follow {
