@@ -151,3 +151,19 @@ fn the_directory_may_stand_before_the_command() {
     assert_eq!(run(&["--once", "--dir", at, "cat"]).status.code(), Some(2));
     drop(Mini::new(&dir, &channel));
 }
+
+#[test]
+fn json_behind_blanks_and_numbers_beyond_64_bits() {
+    let dir = Dir::new();
+    let lines = [
+        "{\"n\": 18446744073709551617}",
+        "  {\"n\": 18446744073709551616}",
+        "\u{feff}{\"n\": 18446744073709551618}",
+    ];
+    let piped = dir.run_with(&["pipe", "--channel", "json"], lines.join("\n").as_bytes());
+    assert_eq!(piped.status.code(), Some(0));
+    for (n, line) in [(17, lines[0]), (16, lines[1]), (18, lines[2])] {
+        let expr = format!("n == 184467440737095516{n}");
+        assert_eq!(dir.cat(&["--where", &expr]), [line], "{expr}");
+    }
+}
