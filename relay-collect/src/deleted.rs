@@ -27,11 +27,11 @@ impl OfChannel {
                     self.numbers.add(*first, first.saturating_add(*count));
                 }
             }
-            Entry::Tombstone(stone) => {
-                if ArchiveName::parse(&stone.file).is_some_and(|name| name.channel == channel) {
-                    self.stones = true;
-                    self.numbers.add(stone.number, stone.number.saturating_add(1));
-                }
+            Entry::Tombstone(stone)
+                if ArchiveName::parse(&stone.file).is_some_and(|name| name.channel == channel) =>
+            {
+                self.stones = true;
+                self.numbers.add(stone.number, stone.number.saturating_add(1));
             }
             _ => {}
         }

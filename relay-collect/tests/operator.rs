@@ -65,15 +65,13 @@ fn an_interrupted_file_leaves_nothing_behind() {
     let channel = dir.channel("app");
     channel.writer().write(b"one").unwrap();
     let out = tempfile::tempdir().unwrap();
-    // Reading stops at a FIFO in the place of an archive's bytes: nothing else makes it last.
     for with in [Signal::INT, Signal::TERM] {
         let path = out.path().join("all.txt");
-        let arguments = ["cat", "--grep", "(a|aa)+$", "-o", path.to_str().unwrap()];
+        let arguments = ["cat", "-o", path.to_str().unwrap()];
         let mut command = dir.command(&arguments);
         let mut cat = stopped_at_the_end(&mut command, &dir);
         until(|| std::fs::read_dir(out.path()).unwrap().count() == 1);
         signal(&cat, with);
-        signal(&cat, Signal::CONT);
         assert!(cat.wait().unwrap().code().is_none(), "it dies by the signal");
         assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
     }
