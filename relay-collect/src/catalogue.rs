@@ -1,13 +1,14 @@
 //! The catalogue of the sealed archives of a directory, as a file beside them.
 //!
-//! It only saves opening archives: it can be missing, old or wrong at any time. So it is written without
-//! being made durable, and an entry counts only for a file that is still what it was made of.
+//! It saves opening archives: it can be missing, old or wrong at any time. So it is written without
+//! being made durable, and an entry counts only for a file that is still what it was made of. Beyond that
+//! it remembers archives that are not there any more and that retention did not delete: the audit tells.
 
-use crate::read::{ArchiveFd, ArchiveName};
+use crate::read::{ArchiveFd, ArchiveName, Ranges};
 use relay_fmt::archive::{
     Identity, Opened, Summary, open, put_catalogue, read_control, read_filter, take_catalogue,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -38,6 +39,31 @@ pub(crate) fn read(dir: &Path) -> HashMap<String, Summary> {
     summaries.map(|summary| (summary.identity.file.clone(), summary)).collect()
 }
 
+/// The newest archive of a channel that it lists.
+pub(crate) fn newest(dir: &Path, channel: &str) -> Option<ArchiveName> {
+    let names = read(dir).into_keys().filter_map(|file| ArchiveName::parse(&file));
+    names.filter(|name| name.channel == channel).max_by_key(|name| name.number)
+}
+
+/// What is left of a catalogue of files that are not there, without those that retention deleted.
+fn gone(dir: &Path, names: &[ArchiveName], known: HashMap<String, Summary>) -> Vec<Summary> {
+    let there: HashSet<&str> = names.iter().map(|name| name.file.as_str()).collect();
+    let mut deleted: HashMap<String, Ranges> = HashMap::new();
+    let mut gone: Vec<Summary> = known.into_values().collect();
+    gone.retain(|summary| {
+        let file = &summary.identity.file;
+        let Some(name) = ArchiveName::parse(file).filter(|_| !there.contains(file.as_str())) else {
+            return false;
+        };
+        let of = deleted
+            .entry(name.channel.clone())
+            .or_insert_with(|| crate::deleted::of_channel(dir, names, &name.channel));
+        !of.has(name.number)
+    });
+    gone.sort_by(|a, b| a.identity.file.cmp(&b.identity.file));
+    gone
+}
+
 fn bytes(dir: &Path) -> io::Result<Vec<u8>> {
     use io::Read;
     // A FIFO of that name must not hang the reader.
@@ -63,7 +89,8 @@ pub(crate) fn refresh(dir: &Path) -> io::Result<()> {
     let (mut summaries, mut new) = (Vec::new(), false);
     // Who may read the archives may read what is said of them.
     let mut mode = 0o600;
-    for name in ArchiveName::list(dir)?.into_iter().filter(|name| name.sealed) {
+    let names = ArchiveName::list(dir)?;
+    for name in names.iter().filter(|name| name.sealed) {
         let Ok(bytes) = ArchiveFd::open(&dir.join(&name.file)) else { continue };
         let metadata = bytes.metadata()?;
         mode = metadata.mode() & 0o666;
@@ -77,6 +104,7 @@ pub(crate) fn refresh(dir: &Path) -> io::Result<()> {
             }
         }
     }
+    summaries.extend(gone(dir, &names, known));
     if !new && summaries.len() == before {
         return Ok(());
     }

@@ -11,6 +11,7 @@ use crate::watch::Watch;
 use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::callsite::Level;
 use relay_log::channel::ChannelReader;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
@@ -48,6 +49,12 @@ pub enum CollectError {
         "stopped while waiting for room on the disk; what is not archived stays in its channels"
     )]
     StoppedFull,
+    /// There was no room on the disk for as long as it was to wait.
+    #[error(
+        "the disk is full, and has been for {} s: what is not archived stays in its channels",
+        .0.as_secs_f64()
+    )]
+    Full(Duration),
 }
 
 impl CollectError {
@@ -81,7 +88,9 @@ impl Control {
         self.rotate.store(true, Ordering::Release);
     }
 
-    fn stopping(&self) -> bool {
+    /// Whether it was told to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 }
@@ -98,6 +107,8 @@ pub(crate) struct Context<'a> {
     /// Whether retention should look at the archives.
     pub(crate) retain: bool,
     control: &'a Control,
+    /// How long it has waited for room.
+    waited: Cell<Duration>,
 }
 
 impl Context<'_> {
@@ -111,9 +122,13 @@ impl Context<'_> {
 
     /// Waits for room on the disk.
     pub(crate) fn wait_for_room(&self, time: Duration, _: &io::Error) -> Result<(), CollectError> {
-        if self.control.stopping() {
+        if self.control.is_stopping() {
             return Err(CollectError::StoppedFull);
         }
+        if let Some(most) = self.options.full_wait.filter(|most| self.waited.get() >= *most) {
+            return Err(CollectError::Full(most));
+        }
+        self.waited.set(self.waited.get() + time);
         std::thread::sleep(time);
         Ok(())
     }
@@ -196,7 +211,7 @@ impl Collector {
     /// When something cannot be read or written and waiting does not help.
     pub fn run(&mut self, control: &Control) -> Result<(), CollectError> {
         let mut busy = Instant::now();
-        while !control.stopping() {
+        while !control.is_stopping() {
             let Passed { found, waiting } = self.pass(control, false)?;
             if control.rotate.swap(false, Ordering::AcqRel) {
                 self.rotate(control)?;
@@ -253,13 +268,20 @@ impl Collector {
         })
     }
 
+    /// What it could not read, or left where it is, so far: a sentence each, with the path. Each was said
+    /// on standard error.
+    #[must_use]
+    pub fn left(&self) -> &[String] {
+        self.notes.left()
+    }
+
     /// Takes archives over that a killed collector has left open, also of channels that never come
     /// back: nobody else would seal them.
     fn take_over(&mut self, control: &Control) -> Result<(), CollectError> {
         let names = ArchiveName::list(&self.options.archive_dir())?;
         for name in names.iter().filter(|name| !name.sealed) {
             if let Err(error) = self.lane(control, &name.channel) {
-                self.notes.say(Level::Error, format!("{} is left as it is: {error}", name.file));
+                self.notes.leave(format!("{} is left as it is: {error}", name.file));
             }
         }
         Ok(())
@@ -381,7 +403,8 @@ impl Collector {
             match ChannelReader::open(&dir, &name, self.options.uid) {
                 Ok(reader) => self.take_in(control, reader, text)?,
                 Err(error) => {
-                    self.notes.say(Level::Error, format!("live/{text} is left alone: {error}"));
+                    let path = dir.join(&name);
+                    self.notes.leave(format!("{} is left alone: {error}", path.display()));
                     let what = format!("live/{text}");
                     self.notes.push(Entry::Quarantine(Quarantine { what, why: error.to_string() }));
                 }
@@ -435,7 +458,7 @@ impl Collector {
         }
         // What came before the word was set has woken nobody.
         let passed = self.pass(control, false)?;
-        if passed.waiting == 0 && !control.stopping() {
+        if passed.waiting == 0 && !control.is_stopping() {
             self.watch.sleep(IDLE);
         }
         Ok(())
@@ -444,7 +467,8 @@ impl Collector {
 
 fn context<'a>(options: &'a Options, notes: &'a mut Notes, control: &'a Control) -> Context<'a> {
     let (sync_due, in_memory, retain) = (false, false, false);
-    Context { options, notes, host: host(), sync_due, in_memory, retain, control }
+    let waited = Cell::default();
+    Context { options, notes, host: host(), sync_due, in_memory, retain, control, waited }
 }
 
 pub(crate) fn lock(dir: &Path) -> Result<Lock, CollectError> {

@@ -18,6 +18,7 @@ use crate::looking::Look;
 use crate::merge::{Merge, MergedRun};
 use crate::notes::now_ns;
 use crate::pace::Pace;
+use crate::read::Ranges;
 use crate::render::Contents;
 use crate::take::Taken;
 use crate::unproven;
@@ -50,6 +51,8 @@ pub(crate) struct Lane {
     /// Positions of channels that were not found in `live/` yet.
     pub(crate) known: HashMap<ChannelId, Archived>,
     announced: HashSet<ChannelId>,
+    /// Numbers of the archives that retention has deleted.
+    pub(crate) deleted: Ranges,
     builder: BlockBuilder,
     /// Memory of what was taken for earlier blocks.
     spare: Vec<Vec<u8>>,
@@ -79,6 +82,7 @@ impl Lane {
         let dir = ctx.options.archive_dir();
         let names = crate::read::ArchiveName::list(&dir)?;
         let recovered = crate::recover::recover(&dir, &names, channel)?;
+        let deleted = crate::deleted::of_channel(&dir, &names, channel);
         for said in recovered.said {
             ctx.notes.say(Level::Warn, said);
         }
@@ -90,6 +94,7 @@ impl Lane {
             last: recovered.last,
             known: recovered.channels,
             announced: recovered.announced.into_iter().collect(),
+            deleted,
             builder: BlockBuilder::new(),
             spare: Vec::new(),
             pace: Pace::new(ctx.options.level),
@@ -187,8 +192,8 @@ impl Lane {
                 }
                 Err(errno) => {
                     live.unread = true;
-                    let text = format!("{} cannot be read: {errno}", live.file);
-                    ctx.notes.say_once(Level::Error, text);
+                    let path = ctx.options.live_dir.join(&live.file);
+                    ctx.notes.leave(format!("{} cannot be read: {errno}", path.display()));
                     looks.push(Look::default());
                 }
             }
@@ -308,8 +313,8 @@ impl Lane {
                 Ok(None) => {}
                 Err(errno) => {
                     live.unread = true;
-                    let text = format!("{} cannot be read: {errno}", live.file);
-                    ctx.notes.say_once(Level::Error, text);
+                    let path = ctx.options.live_dir.join(&live.file);
+                    ctx.notes.leave(format!("{} cannot be read: {errno}", path.display()));
                 }
             }
         }
@@ -474,7 +479,7 @@ fn set_aside(
     std::fs::write(dir.join(&what), taken.bytes.get(start..).unwrap_or_default())?;
     let why =
         format!("{error}, in sub-buffer {index}, generation {generation}, from byte {from} on");
-    ctx.notes.say(Level::Error, format!("{}: {why}; kept as quarantine/{what}", live.file));
+    ctx.notes.leave(format!("{}: {why}; kept as quarantine/{what}", live.file));
     ctx.notes.push(Entry::Quarantine(Quarantine { what, why }));
     live.poisoned.insert(index, generation);
     Ok(())

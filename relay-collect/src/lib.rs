@@ -16,6 +16,7 @@ mod archive_file;
 pub mod args;
 mod catalogue;
 mod collector;
+mod deleted;
 mod holes;
 mod lane;
 mod live;

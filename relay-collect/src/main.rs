@@ -8,12 +8,12 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::dispatch(cli::Cli::parse()) {
+    match cli::dispatch(cli::Cli::parse_from(cli::arguments())) {
         Ok(code) => code,
         Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             cli::say(&format!("{error:#}"));
-            ExitCode::FAILURE
+            cli::code(&error)
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) fn now_ns() -> i64 {
 pub(crate) struct Notes {
     entries: Vec<Entry>,
     said: HashSet<String>,
+    /// What could not be read, or was left where it is, a sentence each.
+    left: Vec<String>,
     quiet: bool,
 }
 
@@ -40,6 +42,19 @@ impl Notes {
         if self.said.insert(text.clone()) {
             self.say(level, text);
         }
+    }
+
+    /// Says, once, that something could not be read and is left where it is.
+    pub(crate) fn leave(&mut self, text: String) {
+        if !self.is_said(&text) {
+            self.left.push(text.clone());
+        }
+        self.say_once(Level::Error, text);
+    }
+
+    /// What was left.
+    pub(crate) fn left(&self) -> &[String] {
+        &self.left
     }
 
     /// Whether the line has been said and still is so.

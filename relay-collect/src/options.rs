@@ -28,6 +28,7 @@ pub enum Repack {
 /// | `repack_level` | 16 |
 /// | `uid` | only one's own channels |
 /// | `mode` | `0o600` |
+/// | `full_wait` | it waits for as long as it takes |
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Options {
@@ -61,6 +62,8 @@ pub struct Options {
     pub uid: Option<u32>,
     /// Permission bits of archives.
     pub mode: u32,
+    /// How long it waits for room on a full disk before it gives up; `None`: until there is some.
+    pub full_wait: Option<Duration>,
 }
 
 impl Options {
@@ -83,6 +86,7 @@ impl Options {
             repack_level: 16,
             uid: None,
             mode: 0o600,
+            full_wait: None,
         }
     }
 

@@ -6,7 +6,7 @@
 
 use crate::archive_file::ArchiveFile;
 use crate::live::Archived;
-use crate::read::{ArchiveFd, ArchiveName};
+use crate::read::{ArchiveFd, ArchiveName, at};
 use relay_fmt::archive::{
     self, BlockEntry, Directory, Entry, Scan, ScanOptions, read_block, read_control,
 };
@@ -40,7 +40,7 @@ pub(crate) fn recover(dir: &Path, names: &[ArchiveName], channel: &str) -> io::R
     let own: Vec<&ArchiveName> = names.iter().filter(|name| name.channel == channel).collect();
     for name in own.iter().rev() {
         let path = dir.join(&name.file);
-        let bytes = ArchiveFd::open(&path)?;
+        let bytes = ArchiveFd::open(&path).map_err(|error| at(&path, &error))?;
         if recovered.last.is_some() {
             // An older archive that was never sealed, after its successor was begun.
             if !name.sealed {
@@ -65,6 +65,15 @@ pub(crate) fn recover(dir: &Path, names: &[ArchiveName], channel: &str) -> io::R
             resume(dir, name, (&scan, &bytes), &mut recovered)?;
         }
     }
+    let last = recovered.last.as_ref().map(|(number, _)| *number);
+    if recovered.open.is_none()
+        && let Some(gone) = crate::catalogue::newest(dir, channel)
+        && last.is_none_or(|last| gone.number > last)
+    {
+        // The next one follows it all the same, so that its absence is seen.
+        recovered.said.push(format!("{} was the newest archive and is not there", gone.file));
+        recovered.last = Some((gone.number, gone.file));
+    }
     Ok(recovered)
 }
 
@@ -74,7 +83,9 @@ fn resume(
     (scan, bytes): (&Scan, &ArchiveFd),
     recovered: &mut Recovered,
 ) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(dir.join(&name.file))?;
+    let path = dir.join(&name.file);
+    let file = OpenOptions::new().read(true).write(true).open(&path);
+    let file = file.map_err(|error| at(&path, &error))?;
     if scan.sealed {
         // Killed between the directory and the new name.
         file.sync_all()?;

@@ -1,4 +1,5 @@
-//! Old archives go; what they held is remembered in a tombstone before they do.
+//! Old archives go; what they held is remembered in a tombstone before they do, and that they went in
+//! every archive after that (`deleted.rs`).
 
 use crate::collector::{CollectError, Context};
 use crate::lane::Lane;
@@ -61,7 +62,9 @@ pub(crate) fn run(lanes: &mut Vec<Lane>, ctx: &mut Context<'_>) -> Result<(), Co
         let Some(lane) = lanes.iter_mut().find(|lane| lane.channel == old.name.channel) else {
             continue;
         };
+        let number = old.tombstone.number;
         lane.put_control(ctx, vec![Entry::Tombstone(old.tombstone)])?;
+        lane.deleted.add(number, number.saturating_add(1));
         lane.sync(ctx)?;
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

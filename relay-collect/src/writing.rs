@@ -3,6 +3,7 @@
 
 use crate::archive_file::ArchiveFile;
 use crate::collector::{CollectError, Context};
+use crate::deleted::OfChannel;
 use crate::lane::Lane;
 use crate::live::{Live, positions_entry};
 use crate::notes::now_ns;
@@ -179,7 +180,8 @@ impl Lane {
             created_ns: now_ns(),
             ..FileHeader::default()
         };
-        ArchiveFile::create(&ctx.options.archive_dir(), header, entries, ctx.options.mode, hidden)
+        let all = [&[OfChannel::entry(&self.deleted)], entries].concat();
+        ArchiveFile::create(&ctx.options.archive_dir(), header, &all, ctx.options.mode, hidden)
     }
 }
 

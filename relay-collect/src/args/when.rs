@@ -1,6 +1,6 @@
 //! Moments, for `--since` and `--until`.
 
-use super::{ArgError, HumanDuration};
+use super::{ArgError, HumanDuration, Zone};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
@@ -12,9 +12,11 @@ use std::str::FromStr;
 /// |---|---|
 /// | `2026-11-24T13:00:00+01:00`, `…Z` | RFC 3339 |
 /// | `@1764000000`, `@1764000000.5` | seconds since 1970 |
+/// | `1764000000`, `1764000000123` | the same, in seconds or milliseconds: 10 or 13 digits |
 /// | `2026-11-24`, `2026-11-24 13:00` | local time; a date alone is its midnight |
-/// | `13:00`, `13:00:05.5` | today |
-/// | `-15min`, `15m ago`, `+2h` | from now |
+/// | `2026-11-24 13:00 UTC`, `… +01:00`, `… Europe/Berlin` | the time of that zone |
+/// | `13:00`, `13:00:05.5` | today; [`When::range_ns`] says where it has not come yet |
+/// | `-15min`, `15m`, `15m ago`, `+2h` | from now; without a sign it is past |
 /// | `now`, `today`, `yesterday`, `yesterday 13:00` | the day's midnight, or the time on it |
 ///
 /// What is local or relative becomes a [`Timestamp`] with [`When::resolve`], when zone and clock are
@@ -27,12 +29,14 @@ pub enum When {
     Local(DateTime),
     /// A local time so many days from today.
     Day(i32, Time),
+    /// A local time of which no day was said: today's.
+    Clock(Time),
     /// So long from now.
     FromNow(SignedDuration),
 }
 
-const FORMS: &str = "2026-11-24T13:00:00Z, 2026-11-24, \"2026-11-24 13:00\", 13:00, -15min, \"2h ago\", \
-                     yesterday or @1764000000";
+const FORMS: &str = "2026-11-24T13:00:00Z, 2026-11-24, \"2026-11-24 13:00\", 13:00, -15min, 10m, \"2h ago\", \
+                     yesterday, \"2026-11-24 13:00 +01:00\" or 1764000000";
 
 fn bad(text: &str) -> ArgError {
     ArgError::new(format!("`{text}` is not a time; write it like {FORMS}"))
@@ -59,6 +63,27 @@ fn time_of_day(text: &str) -> Option<Time> {
         return None;
     }
     text.parse().ok()
+}
+
+/// Seconds or milliseconds since 1970, of which there are 10 or 13 digits since 2001 and until 2286.
+fn bare_unix(text: &str) -> Option<Timestamp> {
+    let whole = text.split('.').next().unwrap_or_default();
+    match whole.len() {
+        10 => unix(text),
+        13 if whole == text => Timestamp::from_millisecond(text.parse().ok()?).ok(),
+        _ => None,
+    }
+}
+
+/// A date, with or without a time, and behind a blank the zone that it is of.
+fn of_zone(text: &str) -> Option<Timestamp> {
+    let (local, zone) = text.rsplit_once(char::is_whitespace)?;
+    let (local, zone) = (local.trim_end(), zone.parse::<Zone>().ok()?);
+    let local = match local.parse::<DateTime>() {
+        Ok(local) => local,
+        Err(_) => local.parse::<Date>().ok()?.to_datetime(Time::midnight()),
+    };
+    zone.get().to_timestamp(local).ok()
 }
 
 fn day(text: &str) -> Option<When> {
@@ -109,7 +134,7 @@ impl FromStr for When {
             return when;
         }
         if let Some(time) = time_of_day(text) {
-            return Ok(Self::Day(0, time));
+            return Ok(Self::Clock(time));
         }
         if let Ok(stamp) = text.parse::<Timestamp>() {
             return Ok(Self::At(stamp));
@@ -120,8 +145,17 @@ impl FromStr for When {
         if let Ok(local) = text.parse::<DateTime>() {
             return Ok(Self::Local(local));
         }
-        let date = text.parse::<Date>().map_err(|_| bad(text))?;
-        Ok(Self::Local(date.to_datetime(Time::midnight())))
+        if let Some(when) = bare_unix(text).or_else(|| of_zone(text)) {
+            return Ok(Self::At(when));
+        }
+        if let Ok(date) = text.parse::<Date>() {
+            return Ok(Self::Local(date.to_datetime(Time::midnight())));
+        }
+        // `10m` is past. What begins with a number and has a wrong unit is told so.
+        match from_now(&format!("-{text}")) {
+            Some(Ok(when)) => Ok(when),
+            _ => Err(bad(text)),
+        }
     }
 }
 
@@ -138,6 +172,7 @@ impl When {
             Self::At(stamp) => Ok(*stamp),
             Self::Local(local) => zone.to_timestamp(*local).map_err(out_of_range),
             Self::FromNow(length) => now.checked_add(*length).map_err(out_of_range),
+            Self::Clock(time) => Self::Day(0, *time).resolve(now, zone),
             Self::Day(days, time) => {
                 let today = zone.to_datetime(now).date();
                 let date = today
@@ -147,6 +182,36 @@ impl When {
                 zone.to_timestamp(local).map_err(out_of_range)
             }
         }
+    }
+
+    /// Beginning and end of a range, as [`When::resolve_ns`]. A beginning that is only a time of day is
+    /// past: yesterday's, where today's has not come yet. An end that is one too is the first behind it.
+    ///
+    /// # Errors
+    /// As [`When::resolve`].
+    pub fn range_ns(
+        (since, until): (Option<&Self>, Option<&Self>),
+        now: Timestamp,
+        zone: &TimeZone,
+    ) -> Result<(Option<i64>, Option<i64>), ArgError> {
+        let mut days = 0;
+        if let Some(Self::Clock(time)) = since
+            && Self::Day(0, *time).resolve(now, zone)? > now
+        {
+            days = -1;
+        }
+        let begin = match since {
+            Some(Self::Clock(time)) => Some(Self::Day(days, *time).resolve_ns(now, zone)?),
+            since => since.map(|since| since.resolve_ns(now, zone)).transpose()?,
+        };
+        let end = match (since, until) {
+            (Some(Self::Clock(from)), Some(Self::Clock(time))) => {
+                let days = if time > from { days } else { days + 1 };
+                Some(Self::Day(days, *time).resolve_ns(now, zone)?)
+            }
+            (_, until) => until.map(|until| until.resolve_ns(now, zone)).transpose()?,
+        };
+        Ok((begin, end))
     }
 
     /// As [`When::resolve`], in UTC nanoseconds as rows have them, at the ends of their range where
@@ -191,6 +256,14 @@ mod tests {
             ("1 hour 30 minutes ago", "2026-11-24T11:00:00Z"),
             ("+1h", "2026-11-24T13:30:00Z"),
             ("now", "2026-11-24T12:30:00Z"),
+            ("10m", "2026-11-24T12:20:00Z"),
+            ("1h 30m", "2026-11-24T11:00:00Z"),
+            ("2026-11-24T13:00Z", "2026-11-24T13:00:00Z"),
+            ("2026-11-24 13:00 UTC", "2026-11-24T13:00:00Z"),
+            ("2026-11-24 13:00 +01:00", "2026-11-24T12:00:00Z"),
+            ("2026-11-24 Europe/Berlin", "2026-11-23T23:00:00Z"),
+            ("1764000000", "2025-11-24T16:00:00Z"),
+            ("1764000000500", "2025-11-24T16:00:00.5Z"),
             ("today", "2026-11-23T22:00:00Z"),
             ("yesterday", "2026-11-22T22:00:00Z"),
             ("Yesterday 13:00", "2026-11-23T11:00:00Z"),
@@ -217,6 +290,29 @@ mod tests {
         ] {
             let error = text.parse::<When>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_that_has_not_come_yet_was_yesterdays() {
+        let now = "2026-11-24T12:30:00Z".parse().unwrap();
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let range = |since: &str, until: &str| {
+            let (since, until): (When, When) = (since.parse().unwrap(), until.parse().unwrap());
+            let range = When::range_ns((Some(&since), Some(&until)), now, &zone).unwrap();
+            let shown = |ns: Option<i64>| {
+                Timestamp::from_nanosecond(ns.unwrap().into()).unwrap().to_string()
+            };
+            (shown(range.0), shown(range.1))
+        };
+        for (since, until, begin, end) in [
+            ("23:59", "now", "2026-11-23T21:59:00Z", "2026-11-24T12:30:00Z"),
+            ("22:00", "23:00", "2026-11-23T20:00:00Z", "2026-11-23T21:00:00Z"),
+            ("23:50", "00:10", "2026-11-23T21:50:00Z", "2026-11-23T22:10:00Z"),
+            ("13:00", "18:00", "2026-11-24T11:00:00Z", "2026-11-24T16:00:00Z"),
+            ("yesterday", "18:00", "2026-11-22T22:00:00Z", "2026-11-24T16:00:00Z"),
+        ] {
+            assert_eq!(range(since, until), (begin.into(), end.into()), "{since} {until}");
         }
     }
 

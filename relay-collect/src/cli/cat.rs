@@ -42,10 +42,11 @@ pub(crate) struct CatArgs {
     /// Say on standard error which blocks were read, and why the others were not
     #[arg(long)]
     explain: bool,
-    /// From this time on: 2026-11-24T13:00Z, 13:00, -15min, yesterday
+    /// From this time on: 2026-11-24T13:00Z, '2026-11-24 13:00', 10m, yesterday, 1764000000; 13:00 is today's,
+    /// or yesterday's where it has not come yet
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<When>,
-    /// Up to this time
+    /// Up to this time; 13:00 is the first behind a --since of that kind, else today's
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<When>,
     /// This level and what is more urgent: error, warn, info, debug, trace
@@ -122,11 +123,13 @@ impl CatArgs {
         for pid in &self.pid {
             filter = filter.pid(*pid);
         }
-        if let Some(since) = &self.since {
-            filter = filter.since_ns(since.resolve_ns(now, &zone)?);
+        let range = (self.since.as_ref(), self.until.as_ref());
+        let (since, until) = When::range_ns(range, now, &zone)?;
+        if let Some(since) = since {
+            filter = filter.since_ns(since);
         }
-        if let Some(until) = &self.until {
-            filter = filter.until_ns(until.resolve_ns(now, &zone)?);
+        if let Some(until) = until {
+            filter = filter.until_ns(until);
         }
         for pattern in &self.grep {
             filter = filter.grep(Grep::new(pattern, self.ignore_case)?);
@@ -255,7 +258,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         Some(path) => Output::create(path, args.force)?,
         None => Output::Stdout,
     };
-    let store = args.dir.store()?;
+    let store = if args.follow { args.dir.any_store()? } else { args.dir.store()? };
     let renderer = args.renderer();
     let mut out = Pieces { renderer, output, bytes: Vec::new(), failed: None };
     let (mut snapshot, follow) = if args.follow {

@@ -15,8 +15,9 @@ mod verify;
 pub(crate) use out::say;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use relay_collect::read::Store;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,8 +38,8 @@ use std::process::ExitCode;
         relay-collect cat --dir logs --since -15min --level warn --grep timeout\n  \
         relay-collect cat --dir logs --where 'latency_ms > 100 && target ^= \"api\"'\n  \
         relay-collect audit --dir logs                 is anything missing?\n\n\
-        Exit codes: 0 all is well; 1 it failed, or something is lost or damaged; 2 wrong usage;\n\
-        3 (audit) it cannot tell."
+        Exit codes: 0 all is well; 1 it failed, or something is lost, damaged or could not be read;\n\
+        2 wrong usage, also a directory that is none of logs; 3 (audit) it cannot tell."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -80,12 +81,74 @@ pub(crate) struct DirArgs {
 }
 
 impl DirArgs {
-    /// Opens the directory for reading.
+    /// Opens the directory for reading. One that never was a directory of logs is a mistake: nothing that
+    /// is said of it would be true.
     pub(crate) fn store(&self) -> Result<Store> {
-        let store = Store::open(&self.dir, self.live_dir.as_deref())
-            .with_context(|| format!("cannot read {}", self.dir.display()))?;
+        let store = self.any_store()?;
+        if store.is_there().context("cannot read")? {
+            return Ok(store);
+        }
+        let (archive, live) = (store.archive_dir().display(), store.live_dir().display());
+        Err(usage(format!(
+            "{} is no directory of logs: there is neither {archive} nor {live}",
+            self.dir.display()
+        )))
+    }
+
+    /// The same, where nothing may have been recorded yet.
+    pub(crate) fn any_store(&self) -> Result<Store> {
+        let store = Store::open(&self.dir, self.live_dir.as_deref()).map_err(|error| {
+            let text = format!("cannot read {error}");
+            let wrong = [std::io::ErrorKind::NotFound, std::io::ErrorKind::NotADirectory];
+            if wrong.contains(&error.kind()) { usage(text) } else { anyhow::Error::msg(text) }
+        })?;
         Ok(store.allow_uid(self.allow_uid))
     }
+}
+
+/// A command that makes no sense: exit code 2.
+#[derive(Debug)]
+struct Usage(String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// An error whose exit code is 2.
+pub(crate) fn usage(text: String) -> anyhow::Error {
+    Usage(text).into()
+}
+
+/// The exit code of an error.
+pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// The arguments, with the directory behind the command also where it was said before it.
+pub(crate) fn arguments() -> Vec<OsString> {
+    let mut all: Vec<OsString> = std::env::args_os().collect();
+    let of_dir = ["--dir", "--live-dir", "--allow-uid"];
+    let mut at = 1;
+    while let Some(argument) = all.get(at).and_then(|argument| argument.to_str()) {
+        let named = argument.split_once('=').map_or(argument, |(name, _)| name);
+        if !of_dir.contains(&named) {
+            break;
+        }
+        at += if named == argument { 2 } else { 1 };
+    }
+    let command = all.get(at).and_then(|argument| argument.to_str());
+    let is_command = command.is_some_and(|name| Cli::command().find_subcommand(name).is_some());
+    if is_command && at > 1 {
+        // Only options of the directory stand before it.
+        if let Some(front) = all.get_mut(1..=at) {
+            front.rotate_right(1);
+        }
+    }
+    all
 }
 
 /// How findings are printed.
@@ -109,7 +172,6 @@ pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
         (Some(Command::Pipe(args)), _) => pipe::pipe(&args),
         (None, Some(args)) => run::run(args),
         (None, None) => {
-            use clap::CommandFactory;
             Cli::command().print_help()?;
             Ok(ExitCode::from(2))
         }

@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -45,6 +47,7 @@ impl Output {
         let part = path.with_file_name(hidden);
         let file = File::create_new(&part);
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+        remove_when_ended(part.clone())?;
         let compressed = path.extension().is_some_and(|extension| extension == "zst");
         let mut new = NewFile { writer: None, part, path: path.to_owned(), force };
         new.writer = Some(if compressed {
@@ -78,6 +81,19 @@ impl Output {
         let path = new.path.clone();
         new.finish().with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+/// Has the signals that end this process take the unfinished file away first.
+fn remove_when_ended(part: PathBuf) -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let wait = move || {
+        for signal in signals.forever() {
+            let _ = std::fs::remove_file(&part);
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(wait)?;
+    Ok(())
 }
 
 impl NewFile {

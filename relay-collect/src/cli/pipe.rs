@@ -1,14 +1,22 @@
 //! Any program's lines into a channel.
 
 use super::DirArgs;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use relay_collect::args::ByteSize;
 use relay_log::channel::{Config, RawChannel};
-use std::io::BufRead;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "SIGTERM and SIGINT end it behind what was written until then, also behind a line without its end."
+)]
 pub(crate) struct PipeArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -35,16 +43,70 @@ pub(crate) fn pipe(args: &PipeArgs) -> Result<ExitCode> {
     config.max = args.buffer_max.map(ByteSize::bytes);
     let channel = RawChannel::create(config)?;
     let mut writer = channel.writer();
-    let mut input = std::io::BufReader::with_capacity(256 << 10, std::io::stdin().lock());
     let mut line = Vec::new();
-    while input.read_until(b'\n', &mut line)? > 0 {
-        if line.last() == Some(&b'\n') {
-            line.pop();
-        }
+    let mut take = |bytes: &[u8]| {
+        let mut parts = bytes.split_inclusive(|byte| *byte == b'\n');
+        parts.try_for_each(|part| -> Result<()> {
+            line.extend_from_slice(part);
+            if line.pop_if(|byte| *byte == b'\n').is_some() {
+                writer.write(&line)?;
+                line.clear();
+            }
+            Ok(())
+        })
+    };
+    read(&mut take)?;
+    // What comes without a newline at the end is a line all the same.
+    if !line.is_empty() {
         writer.write(&line)?;
-        line.clear();
     }
     writer.flush();
     channel.announce_end();
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a pipe holds at most, unless somebody made it larger: so much is still taken after a signal.
+const IN_A_PIPE: usize = 64 << 10;
+
+/// Reads standard input to its end. SIGTERM and SIGINT end it too, behind what is there by then; whoever
+/// sends a second one does not want to wait.
+fn read(take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (woken, waker) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+        signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
+    }
+    // Without the buffer of the standard library: what stands in it is not seen by `poll`.
+    let input = std::io::stdin();
+    let (mut bytes, mut left) = (vec![0; 256 << 10], IN_A_PIPE);
+    loop {
+        let stopping = stop.load(Ordering::Relaxed);
+        let mut fds = [PollFd::new(&input, PollFlags::IN), PollFd::new(&woken, PollFlags::IN)];
+        let time = stopping.then(Timespec::default);
+        match poll(&mut fds, time.as_ref()) {
+            Err(Errno::INTR) => continue,
+            done => done?,
+        };
+        let ready = fds.first().is_some_and(|fd| !fd.revents().is_empty());
+        if stopping && (!ready || left == 0) {
+            return Ok(());
+        }
+        if !ready {
+            continue;
+        }
+        let most = if stopping { left.min(bytes.len()) } else { bytes.len() };
+        let count = match rustix::io::read(&input, bytes.get_mut(..most).unwrap_or_default()) {
+            Err(Errno::INTR | Errno::AGAIN) => continue,
+            count => count.context("cannot read standard input")?,
+        };
+        if count == 0 {
+            return Ok(());
+        }
+        if stopping {
+            left -= count;
+        }
+        take(bytes.get(..count).unwrap_or_default())?;
+    }
 }

@@ -1,5 +1,6 @@
 //! Sealed archives, smaller.
 
+use super::DirArgs;
 use anyhow::Result;
 use clap::Args;
 use relay_collect::{Repacked, repack};
@@ -18,6 +19,7 @@ pub(crate) struct RepackArgs {
 }
 
 pub(crate) fn run(args: &RepackArgs) -> Result<ExitCode> {
+    DirArgs { dir: args.dir.clone(), live_dir: None, allow_uid: None }.store()?;
     let mut out = std::io::stdout().lock();
     let (mut all, mut left, mut written) = ((0, 0), false, Ok(()));
     repack(&args.dir, args.level, &mut |file, became| {

@@ -26,6 +26,9 @@ pub(crate) struct RunArgs {
     /// Archive what is there, seal the archives, and exit
     #[arg(long)]
     once: bool,
+    /// With --once: how long to wait for room on a full disk, then exit with 1
+    #[arg(long, default_value = "10s", value_name = "TIME", requires = "once")]
+    full_wait: HumanDuration,
     /// Wait for another collector to end, then take over
     #[arg(long, conflicts_with = "once")]
     standby: bool,
@@ -85,23 +88,28 @@ impl RunArgs {
         options.repack_level = self.repack_level;
         options.micros = self.time_precision == "us";
         options.mode = self.mode;
+        options.full_wait = self.once.then(|| self.full_wait.duration());
         options
     }
 }
 
-/// Opens the collector, waiting for another one to end if that was asked for.
-fn open(args: &RunArgs) -> Result<Collector, CollectError> {
+/// Opens the collector, waiting for another one to end if that was asked for; `None` when it was told to
+/// stop meanwhile.
+fn open(args: &RunArgs, control: &Control) -> Result<Option<Collector>, CollectError> {
     let mut told = false;
     loop {
         match Collector::open(args.options()) {
             Err(error @ CollectError::Held { .. }) if args.standby => {
+                if control.is_stopping() {
+                    return Ok(None);
+                }
                 if !told {
                     eprintln!("relay-collect: {error}; waiting");
                     told = true;
                 }
                 std::thread::sleep(Duration::from_millis(100));
             }
-            other => return other,
+            other => return other.map(Some),
         }
     }
 }
@@ -124,11 +132,12 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
             }
         }
     })?;
-    let mut collector = open(&args)?;
-    if args.once {
-        collector.drain(&control)?
-    } else {
-        collector.run(&control)?
+    let Some(mut collector) = open(&args, &control)? else { return Ok(ExitCode::SUCCESS) };
+    if !args.once {
+        collector.run(&control)?;
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(ExitCode::SUCCESS)
+    collector.drain(&control)?;
+    // Each was said when it was found.
+    Ok(if collector.left().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,7 +1,7 @@
 //! Everything that a reader relies on, checked.
 
 use super::DirArgs;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use relay_collect::read::{ArchiveFd, ArchiveName};
 use relay_fmt::archive;
@@ -22,9 +22,6 @@ pub(crate) struct VerifyArgs {
 pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode> {
     let mut files = args.files.clone();
     if let Some(dir) = args.dir.as_ref().filter(|_| files.is_empty()) {
-        if !dir.is_dir() {
-            bail!("cannot read {}: there is no such directory", dir.display());
-        }
         let archives = DirArgs { dir: dir.clone(), live_dir: None, allow_uid: None }.store()?;
         let archives = archives.archive_dir().to_owned();
         files.extend(ArchiveName::list(&archives)?.iter().map(|name| archives.join(&name.file)));

@@ -54,7 +54,7 @@ impl ArchiveName {
     pub fn list(dir: &Path) -> io::Result<Vec<Self>> {
         let entries = match std::fs::read_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
+            entries => entries.map_err(|error| super::store::at(dir, &error))?,
         };
         let mut names = Vec::new();
         for entry in entries {

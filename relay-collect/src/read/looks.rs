@@ -16,10 +16,16 @@ pub(crate) struct Grabbed {
     pub(crate) alive: bool,
 }
 
-/// Opens all live channels, each with whether its process is there.
-fn open_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<(Tail, bool)>> {
+/// Opens all live channels, each with whether its process is there. What could not be read goes to
+/// `problems`.
+fn open_all(
+    store: &Store,
+    notes: &mut Vec<String>,
+    problems: &mut Vec<String>,
+) -> io::Result<Vec<(Tail, bool)>> {
     let Channels { channels, refused } = store.channels()?;
-    notes.extend(refused.iter().map(|(file, why)| format!("{file}: {why}")));
+    let path = |file: &str| store.live_dir().join(file).display().to_string();
+    problems.extend(refused.iter().map(|(file, why)| format!("{}: {why}", path(file))));
     let mut all = Vec::new();
     for (file, reader) in channels {
         let alive = reader.is_alive().unwrap_or(true);
@@ -34,13 +40,14 @@ fn open_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<(Tail, boo
 
 /// Opens and grabs all live channels.
 pub(crate) fn grab_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<Grabbed>> {
-    let mut all = Vec::new();
-    for (mut tail, alive) in open_all(store, notes)? {
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    for (mut tail, alive) in open_all(store, notes, &mut problems)? {
         let seen = tail.look(false)?;
         notes.extend(tail.unseen());
         let subs = tail.grab(seen)?;
         all.push(Grabbed { tail, subs, alive });
     }
+    notes.append(&mut problems);
     Ok(all)
 }
 
@@ -67,15 +74,20 @@ pub(crate) struct Left {
     pub(crate) alive: bool,
 }
 
-/// Opens all live channels, and copies out what is not too much.
-pub(crate) fn find_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<Found>> {
+/// Opens all live channels, and copies out what is not too much. What could not be read goes to
+/// `problems`.
+pub(crate) fn find_all(
+    store: &Store,
+    notes: &mut Vec<String>,
+    problems: &mut Vec<String>,
+) -> io::Result<Vec<Found>> {
     let (mut all, mut copied) = (Vec::new(), 0);
-    for (mut tail, alive) in open_all(store, notes)? {
+    for (mut tail, alive) in open_all(store, notes, problems)? {
         let seen = tail.look(false)?;
         notes.extend(tail.unseen());
         let bytes: u64 = seen.iter().map(|seen| u64::from(seen.sub.committed)).sum();
         if copied + bytes > store.copied_at_once() {
-            let backlog = tail.backlog(&seen, notes)?;
+            let backlog = tail.backlog(&seen, problems)?;
             all.push(Found::Left(Box::new(Left { tail, backlog, alive })));
         } else {
             copied += bytes;

@@ -56,6 +56,11 @@ impl Ranges {
         gaps
     }
 
+    /// The ranges: of each the first number, and the first behind it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter().copied()
+    }
+
     /// One more than the greatest number in it.
     pub(crate) fn end(&self) -> u64 {
         self.0.last().map_or(0, |range| range.1)

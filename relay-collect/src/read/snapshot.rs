@@ -26,6 +26,7 @@ use relay_fmt::rows::{ChannelId, Source};
 use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What [`Snapshot::events`] gives events to; it ends the walk with [`ControlFlow::Break`].
@@ -82,8 +83,8 @@ impl Snapshot {
     }
 
     fn take_where(store: &Store, filter: Option<&Filter>) -> io::Result<(Self, Vec<Tail>)> {
-        let (mut notes, mut plan) = (Vec::new(), Plan::default());
-        let found = find_all(store, &mut notes)?;
+        let (mut notes, mut problems, mut plan) = (Vec::new(), Vec::new(), Plan::default());
+        let found = find_all(store, &mut notes, &mut problems)?;
         // What archives hold of a channel that lives must not be shown a second time.
         let live: HashSet<ChannelId> = found.iter().map(Found::id).collect();
         let wanted = &mut |summary: &Summary| {
@@ -92,7 +93,7 @@ impl Snapshot {
         };
         let Archives { archives, unreadable, .. } = store.archives_with(Depth::Quick, wanted)?;
         let covered = Covered::of(&archives);
-        let problems = damages(&archives, &unreadable);
+        damages(&mut problems, &archives, (&unreadable, store.archive_dir()));
         let mut snapshot = Self {
             archives,
             live: Vec::new(),
@@ -119,8 +120,8 @@ impl Snapshot {
         if alive {
             self.alive.insert(id);
         }
-        let notes = &mut self.notes;
-        let split = split(&mut tail, &subs, notes, |place| covered.has(id, place));
+        let problems = &mut self.problems;
+        let split = split(&mut tail, &subs, problems, |place| covered.has(id, place));
         let mut wanted = Wanted::new(id);
         wanted.add(&split, tail.rate());
         let archives = own(&self.archives, &tail.source);
@@ -280,10 +281,13 @@ pub(crate) fn of_rows<'a>(rows: RowBuffer, number: u64) -> Option<Piece<'a>> {
     Some(Piece { from, min_ns, max_ns, number })
 }
 
-fn damages(archives: &[Archive], unreadable: &[(super::ArchiveName, String)]) -> Vec<String> {
-    let mut problems = Vec::new();
+fn damages(
+    problems: &mut Vec<String>,
+    archives: &[Archive],
+    (unreadable, dir): (&[(super::ArchiveName, String)], &Path),
+) {
     for (name, why) in unreadable {
-        problems.push(format!("{}: {why}", name.file));
+        problems.push(format!("{}: {why}", dir.join(&name.file).display()));
     }
     for archive in archives {
         for damage in &archive.damages {
@@ -295,5 +299,4 @@ fn damages(archives: &[Archive], unreadable: &[(super::ArchiveName, String)]) ->
             problems.push(format!("{file}: {len} bytes at byte {at} are damaged: {error}{held}"));
         }
     }
-    problems
 }

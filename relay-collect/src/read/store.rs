@@ -72,6 +72,11 @@ pub struct Channels {
     pub refused: Vec<(String, OpenError)>,
 }
 
+/// What the system said of a path, with the path.
+pub(crate) fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 /// How thoroughly archives are opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -91,8 +96,9 @@ impl Store {
     /// When there is no such directory.
     pub fn open(dir: &Path, live_dir: Option<&Path>) -> io::Result<Self> {
         for dir in std::iter::once(dir).chain(live_dir) {
-            if !std::fs::metadata(dir)?.is_dir() {
-                return Err(io::ErrorKind::NotADirectory.into());
+            let metadata = std::fs::metadata(dir).map_err(|error| at(dir, &error))?;
+            if !metadata.is_dir() {
+                return Err(at(dir, &io::ErrorKind::NotADirectory.into()));
             }
         }
         Ok(Self {
@@ -102,6 +108,23 @@ impl Store {
             copied_at_once: COPIED_AT_ONCE,
             threads: None,
         })
+    }
+
+    /// Whether it is a directory of logs: there is one for archives in it, or one for channels.
+    ///
+    /// # Errors
+    /// When the system does not let anybody know.
+    pub fn is_there(&self) -> io::Result<bool> {
+        for dir in [&self.archive_dir, &self.live_dir] {
+            match std::fs::metadata(dir) {
+                Ok(metadata) if metadata.is_dir() => return Ok(true),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(at(dir, &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(false)
     }
 
     /// Also trusts channels of this user.
@@ -157,7 +180,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Channels::default());
             }
-            entries => entries?,
+            entries => entries.map_err(|error| at(&self.live_dir, &error))?,
         };
         let mut found = Channels::default();
         for entry in entries {

@@ -30,7 +30,12 @@ pub(crate) struct Member<'m>(&'m str);
 impl<'m> Object<'m> {
     /// The object that a message is, if it is one.
     pub(crate) fn of(message: &'m [u8]) -> Option<Self> {
-        if message.first() != Some(&b'{') || message.len() > MOST_BYTES {
+        if message.len() > MOST_BYTES {
+            return None;
+        }
+        // What some programs write before it is no part of it.
+        let message = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message).trim_ascii_start();
+        if message.first() != Some(&b'{') {
             return None;
         }
         let text = std::str::from_utf8(message).ok().filter(|text| depth(text) <= MOST_DEPTH)?;
@@ -99,9 +104,10 @@ impl<'m> Member<'m> {
             Some(b't' | b'f') => then(&Value::Bool(text == "true")),
             Some(b'n') => then(&Value::None),
             Some(b'{' | b'[') => then(&Value::Str(text)),
-            _ => match (text.parse(), text.parse(), text.parse()) {
+            _ => match (text.parse(), text.parse(), text.parse(), text.parse()) {
                 (Ok(n), ..) => then(&Value::I64(n)),
-                (_, Ok(n), _) => then(&Value::U64(n)),
+                (_, Ok(n), ..) => then(&Value::U64(n)),
+                (.., Ok(n), _) => then(&Value::I128(n)),
                 (.., Ok(x)) => then(&Value::F64(x)),
                 _ => then(&Value::Str(text)),
             },
@@ -256,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_is_no_object_or_too_much_is_text() {
-        for text in ["", "[1]", "{", "{}x", "{'a':1}", "{\"a\":01}", " {}"] {
+        for text in ["", "[1]", "{", "{}x", "{'a':1}", "{\"a\":01}", " [1]"] {
             assert!(Object::of(text.as_bytes()).is_none(), "{text}");
         }
         let nested = |n: usize| format!("{{\"a\":{}{}}}", "[".repeat(n), "]".repeat(n));

@@ -23,6 +23,16 @@ pub enum Entry {
     Note(Note),
     /// The machine was started anew since a channel was written.
     Unproven(Unproven),
+    /// Which archives retention had deleted when this one was begun.
+    Deleted(Deleted),
+}
+
+/// Which archives of its channel retention had deleted when an archive was begun: tombstones go with
+/// the archives that they stand in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Ranges of archive numbers, in order: the first, and how many.
+    pub ranges: Vec<(u64, u64)>,
 }
 
 /// The machine was started anew since a channel was written: what it held beyond what was durable is

@@ -3,8 +3,8 @@
 //! Readers skip tags that they do not know, and bytes behind the fields that they know.
 
 use super::control::{
-    Announce, ChannelPosition, Entry, Final, Note, Positions, Quarantine, SubBufferPosition,
-    Supersedes, Tombstone, Unproven, WriterPosition,
+    Announce, ChannelPosition, Deleted, Entry, Final, Note, Positions, Quarantine,
+    SubBufferPosition, Supersedes, Tombstone, Unproven, WriterPosition,
 };
 use crate::block::meta::{
     count, narrow, put_callsites, put_source, put_spans, take_callsites, take_source, take_spans,
@@ -107,6 +107,14 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) -> u64 {
             put_varint(out, unproven.bytes);
             8
         }
+        Entry::Deleted(deleted) => {
+            put_varint(out, deleted.ranges.len() as u64);
+            for (first, count) in &deleted.ranges {
+                put_varint(out, *first);
+                put_varint(out, *count);
+            }
+            9
+        }
     }
 }
 
@@ -142,6 +150,13 @@ fn take_entry(tag: u64, input: &mut Cursor<'_>) -> Result<Option<Entry>> {
             durable_ns: input.varint()?,
             bytes: input.varint()?,
         }),
+        9 => {
+            let mut deleted = Deleted::default();
+            for _ in 0..count(input, 2)? {
+                deleted.ranges.push((input.varint()?, input.varint()?));
+            }
+            Entry::Deleted(deleted)
+        }
         _ => return Ok(None),
     }))
 }
@@ -262,7 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(tag in 0u64..9, bytes: Vec<u8>) {
+        fn any_bytes_are_read_or_refused(tag in 0u64..10, bytes: Vec<u8>) {
             let _ = decode(&bytes);
             let _ = take_entry(tag, &mut Cursor::new(&bytes));
         }

@@ -36,8 +36,8 @@ mod writer;
 pub use block_header::{BlockEntry, BlockHeader};
 pub use catalogue::{Identity, Summary, put_catalogue, take_catalogue};
 pub use control::{
-    Announce, ChannelPosition, Entry, Final, Note, Positions, Quarantine, SubBufferPosition,
-    Supersedes, Tombstone, Unproven, WriterPosition,
+    Announce, ChannelPosition, Deleted, Entry, Final, Note, Positions, Quarantine,
+    SubBufferPosition, Supersedes, Tombstone, Unproven, WriterPosition,
 };
 pub use directory::{ControlPlace, Directory};
 pub use error::Error;

@@ -4,8 +4,8 @@ use super::sample::{Sample, block, first_entries, header, last_entries, run, sou
 use proptest::collection::vec;
 use proptest::prelude::*;
 use relay_fmt::archive::{
-    ArchiveWriter, Entry, FileHeader, Note, Opened, ReadAt, ScanOptions, Tombstone, Unproven, open,
-    read_block, read_control, read_filter, scan, verify,
+    ArchiveWriter, Deleted, Entry, FileHeader, Note, Opened, ReadAt, ScanOptions, Tombstone,
+    Unproven, open, read_block, read_control, read_filter, scan, verify,
 };
 use relay_fmt::block::{BlockBuilder, BlockOptions, Times};
 use relay_fmt::callsite::Level;
@@ -183,7 +183,9 @@ fn any_entry() -> impl Strategy<Value = Entry> {
             Entry::Unproven(Unproven { id: ChannelId(id), durable_ns, bytes })
         });
     let fixed = prop::sample::select([first_entries(), last_entries()].concat());
-    prop_oneof![tombstone, note, unproven, fixed]
+    let deleted = vec(any::<(u64, u64)>(), 0..9);
+    let deleted = deleted.prop_map(|ranges| Entry::Deleted(Deleted { ranges }));
+    prop_oneof![tombstone, note, unproven, deleted, fixed]
 }
 
 #[derive(Debug, Clone)]

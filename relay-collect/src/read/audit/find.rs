@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashSet};
 
 /// Closes the books.
 pub(super) fn audit(books: Books) -> Audit {
-    let Books { accounts, damaged, mut doubts, harmed, quarantined, tombstones, archives, bytes } =
-        books;
+    let deleted = books.count_deleted();
+    let Books { accounts, damaged, mut doubts, harmed, quarantined, archives, bytes, .. } = books;
     let open: Vec<bool> = quarantined.keys().map(|what| is_open(&accounts, what)).collect();
     let channels = accounts.into_iter().map(|(id, account)| channel(id, account, &harmed));
     let mut channels: Vec<ChannelAudit> = channels.collect();
@@ -34,7 +34,7 @@ pub(super) fn audit(books: Books) -> Audit {
         processes: processes.len() as u64,
         archives,
         bytes,
-        deleted: tombstones.len() as u64,
+        deleted,
         damaged,
         doubts,
         channels,

@@ -2,14 +2,19 @@
 
 use super::account::Account;
 use super::{Audit, find, live};
+use crate::catalogue;
+use crate::deleted::OfChannel;
 use crate::read::files::{ArchiveName, stem};
 use crate::read::merge::held;
 use crate::read::store::{Archive, Archives, Depth, Store};
-use relay_fmt::archive::{BlockEntry, Damage, DamageKind, Entry, Opened, ReadAt, Tombstone};
+use relay_fmt::archive::{BlockEntry, Damage, DamageKind, Entry, Opened, ReadAt, Summary};
 use relay_fmt::rows::ChannelId;
 use relay_fmt::rows::Run;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
+
+/// So many missing archives in a row are looked at one by one.
+const MOST_MISSING: u64 = 1 << 16;
 
 /// What is gathered on the way.
 #[derive(Debug, Default)]
@@ -21,7 +26,10 @@ pub(super) struct Books {
     pub(super) harmed: HashSet<String>,
     /// What was set aside, as the archives say, and why.
     pub(super) quarantined: BTreeMap<String, String>,
-    pub(super) tombstones: HashMap<String, Tombstone>,
+    /// What retention deleted, by channel.
+    deleted: HashMap<String, OfChannel>,
+    /// Archives that were found missing between others.
+    told: HashSet<(String, u64)>,
     pub(super) archives: u64,
     pub(super) bytes: u64,
 }
@@ -36,20 +44,28 @@ pub(super) struct Walked {
 pub(super) fn run(store: &Store) -> io::Result<Walked> {
     let mut books = Books::default();
     let mut notes = Vec::new();
+    // Before the archives: what is listed and deleted meanwhile has a tombstone in one of them.
+    let listed = catalogue::read(store.archive_dir());
     // Live first: what the collector moves meanwhile is in the archives.
     let mut seen = live::look(store, &mut notes)?;
     let Archives { archives, unreadable, .. } = store.archives(Depth::Whole)?;
+    let mut there: HashSet<String> =
+        archives.iter().map(|archive| archive.name.stem().to_owned()).collect();
+    there.extend(unreadable.iter().map(|(name, _)| name.stem().to_owned()));
+    let nothing = there.is_empty() && listed.is_empty() && seen.is_empty() && notes.is_empty();
+    if nothing {
+        let (archives, live) = (store.archive_dir().display(), store.live_dir().display());
+        books.doubts.push(format!(
+            "there is no archive in {archives} and no channel in {live}: nothing was ever recorded, or all of it is gone"
+        ));
+    }
     for (name, why) in unreadable {
         books.damaged.push(format!("{}: {why}", name.file));
         books.doubts.push(format!("{} cannot be read: {why}", name.file));
         books.harmed.insert(name.channel);
     }
     books.archives = archives.len() as u64;
-    for (_, entry) in archives.iter().flat_map(|archive| &archive.entries) {
-        if let Entry::Tombstone(stone) = entry {
-            books.tombstones.insert(stem(&stone.file).to_owned(), stone.clone());
-        }
-    }
+    books.deleted(&archives);
     let mut before: Option<&Archive> = None;
     for archive in &archives {
         let same = before.filter(|before| before.name.channel == archive.name.channel);
@@ -58,6 +74,7 @@ pub(super) fn run(store: &Store) -> io::Result<Walked> {
         books.archive(archive, believed);
         before = Some(archive);
     }
+    books.listed(listed, &there);
     let known: HashSet<ChannelId> = seen.iter().map(|s| s.grabbed.tail.source.id).collect();
     let late = books.late(store, &known)?;
     for seen in &mut seen {
@@ -72,41 +89,83 @@ impl Books {
     /// retention, so that its positions are to be believed.
     fn sequence(&mut self, before: Option<&Archive>, archive: &Archive) -> bool {
         let (name, header) = (&archive.name, &archive.directory.header);
-        let predecessor = stem(&header.predecessor);
-        let deleted = self.tombstones.contains_key(predecessor);
-        let file = &name.file;
-        let Some(before) = before else {
-            if predecessor.is_empty() {
-                return false;
-            }
-            // What the oldest tombstone says may have been deleted with the archive it was in.
-            if !deleted && !self.any_tombstone(&name.channel) {
-                self.doubt_about(name, format!(
-                    "{} came before {file} and is not there; no tombstone says that retention deleted it",
-                    header.predecessor
-                ));
-                return false;
-            }
-            return true;
-        };
-        if predecessor == before.name.stem() {
+        let (file, predecessor) = (&name.file, stem(&header.predecessor));
+        if predecessor == before.map_or("", |before| before.name.stem()) {
             return false;
         }
         if predecessor.is_empty() {
-            self.doubt_about(
-                name,
-                format!("{file} does not say that it follows {}", before.name.file),
-            );
-        } else if !deleted {
-            self.doubt_about(
-                name,
-                format!(
-                    "{} stands between {} and {file} and is not there",
-                    header.predecessor, before.name.file
-                ),
-            );
+            let before = before.map_or("", |before| before.name.file.as_str());
+            self.doubt_about(name, format!("{file} does not say that it follows {before}"));
+            return false;
         }
-        deleted
+        let from = before.map_or(0, |before| before.name.number.saturating_add(1));
+        let of = self.deleted.get(&name.channel);
+        let deleted = |number| of.is_some_and(|of| of.numbers.has(number));
+        let to = name.number.min(from.saturating_add(MOST_MISSING));
+        let missing: Vec<u64> = (from..to).filter(|number| !deleted(*number)).collect();
+        let previous = ArchiveName::parse(predecessor).map_or(u64::MAX, |name| name.number);
+        if missing.is_empty() && deleted(previous) {
+            return true;
+        }
+        let others = missing.iter().filter(|number| **number != previous).count();
+        let others =
+            if others > 0 { format!(", nor are {others} before it") } else { String::new() };
+        self.told.extend(missing.iter().map(|number| (name.channel.clone(), *number)));
+        let nothing = "nothing says that retention deleted that";
+        let doubt = match before {
+            None => format!("{predecessor} came before {file} and is not there{others}; {nothing}"),
+            Some(before) => format!(
+                "{predecessor} stands between {} and {file} and is not there{others}; {nothing}",
+                before.name.file
+            ),
+        };
+        // Where some of it was deleted on purpose, what the rest held cannot be told by counting.
+        let some = (missing.len() as u64) < name.number.saturating_sub(from);
+        self.doubt_about(name, doubt);
+        some
+    }
+
+    /// What the archives say of those that retention deleted.
+    fn deleted(&mut self, archives: &[Archive]) {
+        for archive in archives {
+            let channel = &archive.name.channel;
+            let of = self.deleted.entry(channel.clone()).or_default();
+            archive.entries.iter().for_each(|(_, entry)| of.add(channel, entry));
+        }
+        for (channel, of) in &mut self.deleted {
+            let mut own = archives.iter().filter(|archive| archive.name.channel == *channel);
+            of.complete(own.next().map_or(0, |oldest| oldest.name.number));
+        }
+    }
+
+    /// What the catalogue lists is there, or retention deleted it, or it is missing: all archives of a
+    /// channel may be, and the newest, that no other one follows.
+    fn listed(&mut self, listed: HashMap<String, Summary>, there: &HashSet<String>) {
+        let mut listed: Vec<_> = listed.into_values().collect();
+        listed.sort_by(|a, b| a.identity.file.cmp(&b.identity.file));
+        for summary in listed {
+            let file = &summary.identity.file;
+            let Some(name) = ArchiveName::parse(file).filter(|_| !there.contains(stem(file)))
+            else {
+                continue;
+            };
+            let deleted = self.deleted.get(&name.channel);
+            if deleted.is_some_and(|of| of.numbers.has(name.number))
+                || self.told.contains(&(name.channel.clone(), name.number))
+            {
+                continue;
+            }
+            let rows = summary.rows;
+            self.doubt_about(&name, format!(
+                "{file} is not there; by the catalogue it held {rows} records, and nothing says that retention deleted it"
+            ));
+        }
+    }
+
+    /// How many archives retention deleted.
+    pub(super) fn count_deleted(&self) -> u64 {
+        let all = self.deleted.values().flat_map(|of| of.numbers.iter());
+        all.fold(0, |sum, (from, to)| sum.saturating_add(to - from))
     }
 
     /// Something of a channel's archives is not there.
@@ -129,12 +188,6 @@ impl Books {
             }
             expected = is.saturating_add(1);
         }
-    }
-
-    fn any_tombstone(&self, channel: &str) -> bool {
-        self.tombstones.keys().any(|file| {
-            crate::read::ArchiveName::parse(file).is_some_and(|name| name.channel == channel)
-        })
     }
 
     fn account(&mut self, id: ChannelId) -> &mut Account {

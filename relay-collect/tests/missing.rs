@@ -1,0 +1,121 @@
+//! `audit` where archives are gone: what retention deleted is explained, what others deleted is told.
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+mod common;
+
+use common::Dir;
+use relay_collect::read::ArchiveName;
+use relay_collect::{Collector, Control, Options};
+use relay_log::channel::{Config, RawChannel};
+use std::path::PathBuf;
+
+/// One archive of a channel, whose program has ended.
+fn session(options: &Options, channel: &str, text: &str) {
+    let of = RawChannel::create(Config::new(&options.live_dir, channel)).unwrap();
+    of.writer().write(text.as_bytes()).unwrap();
+    drop(of);
+    Collector::open(options.clone()).unwrap().drain(&Control::new()).unwrap();
+}
+
+fn archives(dir: &Dir, channel: &str) -> Vec<PathBuf> {
+    let archive = dir.path().join("archive");
+    let names = ArchiveName::list(&archive).unwrap().into_iter();
+    names.filter(|n| n.channel == channel).map(|n| archive.join(n.file)).collect()
+}
+
+fn name(path: &std::path::Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn what_is_no_directory_of_logs_is_refused() {
+    let empty = tempfile::tempdir().unwrap();
+    let dir = Dir(tempfile::tempdir().unwrap());
+    for command in [&["audit"][..], &["cat"], &["cat", "--count"], &["status"], &["verify"]] {
+        let output = dir.run(command);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
+        assert!(said.contains(&dir.path().display().to_string()), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+    std::fs::remove_dir_all(dir.path()).unwrap();
+    assert_eq!(dir.run(&["audit"]).status.code(), Some(2));
+    drop(empty);
+}
+
+#[test]
+fn where_nothing_ever_was_the_audit_cannot_tell() {
+    let dir = Dir::new();
+    let (code, audit) = dir.audit();
+    assert_eq!(code, 3, "{audit}");
+    assert!(audit["doubts"][0].as_str().unwrap().contains("nothing was ever recorded"), "{audit}");
+}
+
+/// The only archive of a channel, the newest of one, any of another: whichever is deleted by hand is
+/// named, also after a collector has been there again, and archives go on behind it.
+#[test]
+fn what_was_deleted_by_hand_is_named() {
+    for victim in 0..4 {
+        let dir = Dir::new();
+        let options = Options::new(dir.path());
+        session(&options, "only", "alone");
+        (0..3).for_each(|n| session(&options, "app", &format!("record {n}")));
+        assert_eq!(dir.audit().0, 0);
+        let all = [archives(&dir, "only"), archives(&dir, "app")].concat();
+        assert_eq!(all.len(), 4);
+        let gone = &all[victim];
+        std::fs::remove_file(gone).unwrap();
+        for again in 0..3 {
+            let (code, audit) = dir.audit();
+            assert!(code == 1 || code == 3, "{victim} {again}: {audit}");
+            assert!(audit.to_string().contains(&name(gone)), "{victim} {again}: {audit}");
+            session(&options, if victim == 0 { "only" } else { "app" }, "later");
+        }
+        // Also without the catalogue, once there is an archive behind it.
+        std::fs::remove_file(dir.path().join("archive/catalogue")).unwrap();
+        let (code, audit) = dir.audit();
+        assert!(code == 1 || code == 3, "{victim}: {audit}");
+        assert!(audit.to_string().contains(&name(gone)), "{victim}: {audit}");
+    }
+}
+
+#[test]
+fn all_archives_deleted_is_not_nothing_lost() {
+    let dir = Dir::new();
+    let options = Options::new(dir.path());
+    (0..3).for_each(|n| session(&options, "app", &format!("record {n}")));
+    archives(&dir, "app").iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let (code, audit) = dir.audit();
+    assert_eq!(code, 3, "{audit}");
+    assert!(audit.to_string().contains("it held 1 records"), "{audit}");
+}
+
+/// Tombstones go with the archives that they stand in; that something was deleted on purpose is known
+/// all the same, and what was deleted by others among it is told.
+#[test]
+fn what_retention_deleted_long_ago_stays_explained() {
+    let dir = Dir::new();
+    let mut options = Options::new(dir.path());
+    options.keep_count = Some(2);
+    for n in 0..9 {
+        session(&options, "app", &format!("record {n}"));
+        let (code, audit) = dir.audit();
+        assert_eq!((code, audit["lost"].as_u64()), (0, Some(0)), "{n}: {audit}");
+    }
+    let (_, audit) = dir.audit();
+    assert!(audit["deleted"].as_u64().unwrap() >= 6, "{audit}");
+    // A channel that nothing was deleted of, beside it.
+    session(&options, "other", "one");
+    session(&options, "other", "two");
+    let all = archives(&dir, "app");
+    let with_records = all.iter().find(|path| {
+        let bytes = std::fs::read(path).unwrap();
+        let opened = relay_fmt::archive::open(&bytes[..]).unwrap();
+        opened.directory().blocks.iter().any(|block| block.header.facts.rows > 0)
+    });
+    let gone = with_records.unwrap();
+    std::fs::remove_file(gone).unwrap();
+    let (code, audit) = dir.audit();
+    assert!(code == 1 || code == 3, "{audit}");
+    assert!(audit.to_string().contains(&name(gone)), "{audit}");
+}
