@@ -38,7 +38,7 @@ pub use contents::Contents;
 pub use escape::{escape_text, unescape};
 pub(crate) use event::last_value;
 pub use event::{Event, MAX_SPANS, SpanView, View, is_span, kind_name};
-pub(crate) use object::Object;
+pub(crate) use object::{Member, Object};
 
 use jiff::tz::TimeZone;
 
