@@ -116,6 +116,7 @@ fn select(
     }
     let mut loaded = Loaded::of_kept(selected.rows, &selected.keep);
     loaded.sure = selected.sure;
+    loaded.excluded = loaded.excluded.saturating_sub(selected.sure);
     Ok(Some(loaded))
 }
 

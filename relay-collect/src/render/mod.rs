@@ -27,6 +27,8 @@ mod forging;
 mod json;
 mod logfmt;
 mod object;
+#[cfg(test)]
+mod schema;
 mod sites;
 #[cfg(test)]
 mod tests;
