@@ -53,7 +53,14 @@ pub(crate) fn columns(data: &[u8]) {
     let rows = within(MOST, || decode(BlockKind::Columns as u8, &body, MAX_CONTENT));
     let needle = data.get(data.len().saturating_sub(3)..).unwrap_or_default();
     let (class, time) = (|_: Kind, _: Option<&Callsite>| true, |_: i64| true);
-    let all = Wanted { needles: &[], class: &class, time: &time, any_time: true, count: false };
+    let all = Wanted {
+        needles: &[],
+        class: &class,
+        time: &time,
+        any_time: true,
+        condition: None,
+        count: false,
+    };
     let selected = within(MOST, || select(&body, &all));
     let with_needle = Wanted { needles: &[needle], ..all };
     within(MOST, || {

@@ -44,8 +44,14 @@ fn check(rows: &RowBuffer, needle: &[u8]) {
     }
     let hits = brute_force(rows, needle);
     let (class, time) = (|_: Kind, _: Option<&Callsite>| true, |_: i64| true);
-    let mut wanted =
-        Wanted { needles: &[needle], class: &class, time: &time, any_time: true, count: false };
+    let mut wanted = Wanted {
+        needles: &[needle],
+        class: &class,
+        time: &time,
+        any_time: true,
+        condition: None,
+        count: false,
+    };
     let found = select(&body, &wanted).unwrap();
     for (n, _) in hits.iter().enumerate().filter(|(_, row)| **row == Row::Holds) {
         let found = found.as_ref().expect("the needle is there");

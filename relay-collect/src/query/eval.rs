@@ -1,6 +1,7 @@
 //! Expressions against events, and against what is known of a whole block.
 
 use super::compare::{Literal, ordered};
+use super::condition::site_passes;
 use super::lex::Op;
 use super::parse::{Node, Operand, Test};
 use super::{BlockFacts, Scratch};
@@ -84,18 +85,14 @@ fn leaf(operand: &Operand, test: &Test, event: &Event<'_>, scratch: &mut Scratch
     let source = event.source;
     let place = event.place();
     match operand {
-        Operand::Level => place.is_some_and(|c| match test {
-            Test::Level(op, level) => ordered(*op, &c.level, level),
-            _ => of_text(test, c.level.as_str().as_bytes()),
-        }),
+        Operand::Level | Operand::Target | Operand::Module | Operand::File => {
+            place.is_some_and(|site| site_passes(operand, test, site))
+        }
         Operand::Time => match test {
             Test::Time(op, at) => ordered(*op, &event.row.time_ns, at),
             Test::Exists => true,
             _ => false,
         },
-        Operand::Target => place.is_some_and(|c| of_text(test, c.target.as_bytes())),
-        Operand::Module => place.is_some_and(|c| of_known(test, c.module.as_bytes())),
-        Operand::File => place.is_some_and(|c| of_known(test, c.file.as_bytes())),
         Operand::Line => place.is_some_and(|c| c.line != 0 && of_int(test, c.line)),
         Operand::Message => {
             scratch.text.clear();
@@ -124,7 +121,7 @@ fn leaf(operand: &Operand, test: &Test, event: &Event<'_>, scratch: &mut Scratch
     }
 }
 
-fn of_text(test: &Test, text: &[u8]) -> bool {
+pub(super) fn of_text(test: &Test, text: &[u8]) -> bool {
     match test {
         Test::Exists => true,
         Test::Value(op, literal) => literal.holds_for_text(*op, text),
@@ -134,7 +131,7 @@ fn of_text(test: &Test, text: &[u8]) -> bool {
 }
 
 /// As [`of_text`], where no text means that it is not known.
-fn of_known(test: &Test, text: &[u8]) -> bool {
+pub(super) fn of_known(test: &Test, text: &[u8]) -> bool {
     !text.is_empty() && of_text(test, text)
 }
 
@@ -158,7 +155,7 @@ fn of_member(test: &Test, name: &str, event: &Event<'_>, scratch: &mut Scratch) 
     member.is_some_and(|member| member.with(|v| of_value(test, v, &mut scratch.value)))
 }
 
-fn of_value(test: &Test, value: &Value<'_>, scratch: &mut Vec<u8>) -> bool {
+pub(super) fn of_value(test: &Test, value: &Value<'_>, scratch: &mut Vec<u8>) -> bool {
     let compare = |op, literal: &Literal, scratch: &mut Vec<u8>| {
         !matches!(value, Value::None) && literal.holds_for(op, value, scratch)
     };

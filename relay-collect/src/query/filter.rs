@@ -5,6 +5,7 @@ use crate::args::ArgError;
 use crate::render::{Event, is_span};
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
+use relay_fmt::block::columns::Condition;
 use relay_fmt::callsite::{Callsite, Level};
 use std::str::FromStr;
 
@@ -246,6 +247,12 @@ impl Filter {
     /// take level and target from their spans.
     pub(crate) fn can_select(&self) -> bool {
         !self.spans
+    }
+
+    /// What the expressions ask of fields and callsites.
+    pub(crate) fn condition(&self) -> Option<Condition<'_>> {
+        let all: Vec<_> = self.exprs.iter().map(Expr::condition).collect();
+        (!all.is_empty()).then_some(Condition::All(all))
     }
 
     /// Whether every time passes.

@@ -25,6 +25,7 @@
 //! `level <= warn` means what `--level warn` means.
 
 mod compare;
+mod condition;
 mod eval;
 mod filter;
 mod lex;
@@ -37,6 +38,7 @@ pub use filter::{Filter, Grep, target_matches};
 use crate::render::Event;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use relay_fmt::block::columns::Condition;
 use std::fmt;
 use std::str::FromStr;
 
@@ -136,6 +138,11 @@ impl Expr {
     #[must_use]
     pub fn may_match_block(&self, facts: &BlockFacts<'_>) -> bool {
         self.root.may(facts).0
+    }
+
+    /// What it asks of fields and callsites.
+    pub(crate) fn condition(&self) -> Condition<'_> {
+        self.root.condition()
     }
 
     /// Text that the message of every row that is meant contains.

@@ -23,6 +23,8 @@ pub(crate) struct Loaded {
     lines: Option<Lines>,
     /// How many rows were put together.
     pub(crate) read: usize,
+    /// How many rows were left out before they were put together.
+    pub(crate) excluded: u64,
     /// What is missing of the rows that should be here.
     pub(crate) problem: Option<String>,
     /// How many more rows are meant, which are not here.
@@ -76,13 +78,24 @@ impl Loaded {
         }
         let chains = chains(&buffer.spans);
         let read = order.len();
-        Self { buffer, order, chains, inline, lines: None, read, problem: None, sure: 0 }
+        Self {
+            buffer,
+            order,
+            chains,
+            inline,
+            lines: None,
+            read,
+            excluded: 0,
+            problem: None,
+            sure: 0,
+        }
     }
 
     /// Of these rows only those that are to be kept, with the numbers and sort times of all.
     pub(crate) fn of_kept(buffer: RowBuffer, keep: &[bool]) -> Self {
         let mut loaded = Self::new(buffer);
         loaded.order.retain(|(row, ..)| keep.get(*row as usize) == Some(&true));
+        loaded.excluded = (loaded.read - loaded.order.len()) as u64;
         loaded.read = loaded.order.len();
         loaded
     }

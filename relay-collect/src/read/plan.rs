@@ -42,6 +42,8 @@ pub struct Plan {
     pub decoded: u64,
     /// The rows that were put together.
     pub rows_decoded: u64,
+    /// The other rows of the blocks that were decoded: time, place, text or fields exclude them.
+    pub rows_excluded: u64,
     /// Pieces of live channels.
     pub live: u64,
 }
@@ -61,6 +63,11 @@ impl fmt::Display for Plan {
         }
         writeln!(f, "{:>10} archives not opened, by the catalogue", self.archives_skipped)?;
         writeln!(f, "{:>10} pieces decoded, {} records of them", self.decoded, self.rows_decoded)?;
+        writeln!(
+            f,
+            "{:>10} other records of them, which their columns exclude",
+            self.rows_excluded
+        )?;
         write!(f, "{:>10} live channels", self.live)
     }
 }
@@ -73,6 +80,7 @@ impl Plan {
             Ok(Some(loaded)) => {
                 self.decoded += 1;
                 self.rows_decoded += loaded.read as u64;
+                self.rows_excluded += loaded.excluded;
             }
             Err(_) => {}
         }

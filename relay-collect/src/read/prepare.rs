@@ -100,11 +100,13 @@ fn select(
     };
     let time = |time_ns: i64| filter.may_match_time(time_ns);
     let count = count && filter.is_simple();
+    let condition = filter.condition();
     let wanted = Wanted {
         needles: &filter.needles(),
         class: &class,
         time: &time,
         any_time: filter.any_time(),
+        condition: condition.as_ref(),
         count,
     };
     let Some(selected) = columns::select(body, &wanted)? else { return Ok(None) };
@@ -114,6 +116,7 @@ fn select(
     }
     let mut loaded = Loaded::of_kept(selected.rows, &selected.keep);
     loaded.sure = selected.sure;
+    loaded.excluded = loaded.excluded.saturating_sub(selected.sure);
     Ok(Some(loaded))
 }
 

@@ -27,6 +27,8 @@ mod forging;
 mod json;
 mod logfmt;
 mod object;
+#[cfg(test)]
+mod schema;
 mod sites;
 #[cfg(test)]
 mod tests;
@@ -38,7 +40,7 @@ pub use contents::Contents;
 pub use escape::{escape_text, unescape};
 pub(crate) use event::last_value;
 pub use event::{Event, MAX_SPANS, SpanView, View, is_span, kind_name};
-pub(crate) use object::Object;
+pub(crate) use object::{Member, Object};
 
 use jiff::tz::TimeZone;
 

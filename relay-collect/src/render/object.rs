@@ -88,6 +88,11 @@ impl<'m> Object<'m> {
 }
 
 impl<'m> Member<'m> {
+    /// A member that is written so.
+    pub(crate) const fn new(text: &'m str) -> Self {
+        Self(text)
+    }
+
     fn object(self) -> Option<Object<'m>> {
         self.0.starts_with('{').then_some(Object(self.0))
     }

@@ -61,7 +61,8 @@ impl<'a> Columns<'a> {
         Some((self.known(first as usize)?, self.known(second as usize)?))
     }
 
-    fn known(&self, at: usize) -> Option<&[u64]> {
+    /// The values of a column that was asked for before.
+    pub(super) fn known(&self, at: usize) -> Option<&[u64]> {
         match &self.told {
             Some(told) => told.get(at).map(|column| &column.values[..]),
             None => self.known.get(at)?.as_deref(),

@@ -13,16 +13,18 @@
 //!
 //! Decoding goes backwards and follows each class's program to put the payloads together. What
 //! decodes is exactly what was encoded, also where payloads are not what their callsites say: those
-//! are columns of whole strings. `search` says which blocks cannot contain a text. The byte tables
-//! are in `docs/format/columns.md`.
+//! are columns of whole strings. `search` says which blocks cannot contain a text, `condition` which rows
+//! cannot have such fields. The byte tables are in `docs/format/columns.md`.
 
 mod census;
 mod choose;
 mod classes;
+mod condition;
 mod decode;
 mod digits;
 mod encode;
 mod estimate;
+mod fields;
 mod floats;
 mod frames;
 mod hash;
@@ -30,6 +32,7 @@ mod ints;
 mod latest;
 mod layout;
 mod lazy;
+mod members;
 mod numbers;
 mod program;
 mod recent;
@@ -51,6 +54,7 @@ mod words;
 pub(super) use hash::hash;
 
 pub use census::{Census, Group, census, template_of};
+pub use condition::{Condition, FieldOf};
 pub use decode::decode;
 pub use encode::{Encoder, Precision, Summary, encode};
 pub use search::contains;

@@ -5,6 +5,7 @@
 //! [`Pattern`]; a class whose pattern cannot hold a needle is not put together, and a block without
 //! any other is not decoded at all. A class whose text is not known in this way always stays.
 
+use super::condition::{Condition, Judge};
 use super::decode::{self, Class, Layout};
 use super::frames::{Frame, Packed};
 use super::lazy::Columns;
@@ -30,8 +31,11 @@ pub struct Wanted<'a> {
     pub time: &'a dyn Fn(i64) -> bool,
     /// Whether `time` lets everything pass.
     pub any_time: bool,
+    /// What must hold of the fields of a row. Where a block is decoded, only rows that this does not
+    /// exclude are put together.
+    pub condition: Option<&'a Condition<'a>>,
     /// Rows for which all of this is certain are only counted ([`Selected::sure`]), not kept. To be
-    /// set only where nothing else is wanted, and `class` is exact for rows with a callsite.
+    /// set only where nothing else is wanted, a condition included, and `class` is exact for rows with a callsite.
     /// A row whose values do not parse may be counted for what its template says.
     pub count: bool,
 }
@@ -71,6 +75,10 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     let Layout { classes, sequence, text_at, .. } = &layout;
     let sites = rows.callsites.clone();
     let mut choice = Choice::new(classes, &sites, wanted);
+    let mut judge = wanted.condition.map(|asked| Judge::new(classes, &sites, asked));
+    if let Some(judge) = &judge {
+        choice.leave_out(classes, judge);
+    }
     if !choice.narrow(wanted.needles, None, None) {
         return Ok(None);
     }
@@ -86,6 +94,12 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     if !choice.narrow(wanted.needles, Some(&texts), Some(&mut columns)) {
         return Ok(None);
     }
+    let judged = judge
+        .as_mut()
+        .and_then(|judge| judge.rows(sequence, &mut columns, &|class| choice.is_open(class)));
+    if judged.as_ref().is_some_and(|may| !choice.any_row(sequence, may)) {
+        return Ok(None);
+    }
     let mut columns = columns.all()?;
     let order = packed.unpack(Frame::Order)?;
     let (mut input, mut text) = (Cursor::new(&order), Text::new(&texts));
@@ -93,7 +107,10 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     if sequence.len() != rows.run.len() || text.position() != *text_at || !input.is_empty() {
         return Err(Error::new("the frames of a block do not belong together"));
     }
-    let (keep, sure) = choice.rows(classes, sequence, &rows.time_ns, wanted);
+    let (mut keep, sure) = choice.rows(classes, sequence, &rows.time_ns, wanted);
+    for (keep, may) in keep.iter_mut().zip(judged.iter().flatten()) {
+        *keep &= may;
+    }
     if sure == 0 && !keep.contains(&true) {
         return Ok(None);
     }
@@ -158,6 +175,26 @@ impl<'a> Choice<'a> {
         self.classes.iter().any(|state| !matches!(state, State::Out))
     }
 
+    /// Leaves out classes of which no row can fulfil the condition. Parts of larger records stay.
+    fn leave_out(&mut self, classes: &[Class<'_>], judge: &Judge<'_>) {
+        for (number, (state, class)) in self.classes.iter_mut().zip(classes).enumerate() {
+            if class.kind != Kind::Fragment && judge.is_out(number) {
+                *state = State::Out;
+            }
+        }
+    }
+
+    /// Whether rows of a class may still be meant.
+    fn is_open(&self, class: usize) -> bool {
+        !matches!(self.classes.get(class), Some(State::Out))
+    }
+
+    /// Whether a row that `may` lets pass is of a class that is still open.
+    fn any_row(&self, sequence: &[u64], may: &[bool]) -> bool {
+        let mut rows = sequence.iter().zip(may).filter(|(_, may)| **may);
+        rows.any(|(class, _)| usize::try_from(*class).is_ok_and(|class| self.is_open(class)))
+    }
+
     fn rows(
         &self,
         classes: &[Class<'_>],
@@ -195,7 +232,7 @@ impl<'a> Choice<'a> {
     }
 }
 
-const fn is_event(kind: Kind) -> bool {
+pub(super) const fn is_event(kind: Kind) -> bool {
     matches!(kind, Kind::Event | Kind::SpanEvent | Kind::InlineEvent)
 }
 
@@ -233,7 +270,7 @@ fn of_class<'a>(class: &'a Class<'_>) -> Vec<Pattern<'a>> {
 }
 
 /// Whether the value with index 0 is text in every row of the class.
-fn first_is_text(class: &Class<'_>, site: &Callsite) -> bool {
+pub(super) fn first_is_text(class: &Class<'_>, site: &Callsite) -> bool {
     let is_text = |of: Type| matches!(of, Type::Str | Type::Text);
     let mut ops = class.ops.iter();
     let begins = |op: Option<&Op>| matches!(op, Some(Op::Str | Op::Open));

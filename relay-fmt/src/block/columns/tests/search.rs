@@ -73,8 +73,14 @@ fn check_select(rows: &RowBuffer, row: usize, from: usize, to: usize) {
     let from = from % (text.len() + 1);
     let needle = &text[from..from + to % (text.len() - from + 1)];
     let (class, time) = (|_: Kind, _: Option<&Callsite>| true, |_: i64| true);
-    let mut wanted =
-        Wanted { needles: &[needle], class: &class, time: &time, any_time: true, count: false };
+    let mut wanted = Wanted {
+        needles: &[needle],
+        class: &class,
+        time: &time,
+        any_time: true,
+        condition: None,
+        count: false,
+    };
     let found = select(&body, &wanted).unwrap();
     for row in 0..rows.len() {
         let is_span =
@@ -184,6 +190,7 @@ fn only_the_wanted_rows_are_put_together() {
                 class: &class,
                 time: &time,
                 any_time: false,
+                condition: None,
                 count: false,
             },
         )
