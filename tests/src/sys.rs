@@ -114,9 +114,9 @@ pub fn step_into(pid: i32, signal: i32) -> Waited {
 /// one instruction at a time, and looked at after each, may be so slow that one always does, and would
 /// never come out of it.
 #[must_use]
-pub fn clock_by_call(clock: libc::clockid_t, now: *mut libc::timespec) -> libc::c_int {
-    // SAFETY: `now` is the caller's, as it would be the C library's; the kernel refuses what it is not.
-    unsafe { libc::syscall(libc::SYS_clock_gettime, clock, now) as libc::c_int }
+pub fn clock_by_call(clock: libc::clockid_t, now: &mut libc::timespec) -> libc::c_int {
+    // SAFETY: `now` outlives the call; the kernel writes one value of its type there.
+    unsafe { libc::syscall(libc::SYS_clock_gettime, clock, &raw mut *now) as libc::c_int }
 }
 
 /// Has a stopped child run on to where its next system call begins, or ends.

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::SeqCst;
 /// The clock of this program, in place of the C library's: see [`sys::clock_by_call`].
 // SAFETY: it does what the C library's function of this name does.
 #[unsafe(no_mangle)]
-extern "C" fn clock_gettime(clock: libc::clockid_t, now: *mut libc::timespec) -> libc::c_int {
+extern "C" fn clock_gettime(clock: libc::clockid_t, now: &mut libc::timespec) -> libc::c_int {
     sys::clock_by_call(clock, now)
 }
 
