@@ -465,7 +465,8 @@ impl Leaf<'_> {
         if self.known.is_empty() {
             self.known.resize(REMEMBERED, (u64::MAX, false));
         }
-        let hash = reference.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> REMEMBERED.leading_zeros() + 1;
+        let spread = reference.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = spread >> (u64::BITS - REMEMBERED.ilog2());
         let Some(known) = self.known.get_mut(hash as usize) else { return passes() };
         if known.0 != reference {
             *known = (reference, passes());

@@ -76,14 +76,12 @@ struct Walk<'c> {
 }
 
 type Walked<T> = Result<T, Strange>;
+/// Index, name and type of a field.
+type Begun<'c> = (Option<usize>, &'c [u8], Type);
 
 impl<'c> Walk<'c> {
     /// Index, name and type of the next field.
-    fn begin(
-        &mut self,
-        site: &'c Callsite,
-        next: &mut usize,
-    ) -> Walked<Option<(Option<usize>, &'c [u8], Type)>> {
+    fn begin(&mut self, site: &'c Callsite, next: &mut usize) -> Walked<Option<Begun<'c>>> {
         if site.layout == Layout::Packed {
             let Some(field) = site.fields.get(*next) else {
                 return if self.is_at_end() { Ok(None) } else { Err(Strange) };
