@@ -181,8 +181,11 @@ fn wrong_usage_and_what_is_not_there() {
     let missing = dir.path().join("nowhere");
     for command in ["cat", "audit", "status", "verify"] {
         let (code, out) = output(&missing, &[command]);
-        assert_eq!((code, out.len()), (1, 0), "{command} of what is not there");
+        assert_eq!((code, out.len()), (2, 0), "{command} of what is not there");
+        let (code, out) = output(dir.path(), &[command]);
+        assert_eq!((code, out.len()), (2, 0), "{command} of what is no directory of logs");
     }
+    std::fs::create_dir(dir.path().join("live")).unwrap();
     for wrong in [
         &["cat", "--level", "loud"][..],
         &["cat", "--since", "when I was young"],

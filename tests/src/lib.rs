@@ -19,7 +19,7 @@
 //! | [`plugin`] | another copy of the logger in the same process |
 //! | [`power`] | a program and a collector whose disk goes after each of their system calls |
 //! | [`traced`] | what a program did to its files, and what is left of it without power |
-//! | [`sys`] | fork, ptrace, shared pages: the only unsafe code here |
+//! | [`sys`] | fork, ptrace, shared pages: the only unsafe code of this library |
 #![allow(clippy::unwrap_used, reason = "an attack that cannot be carried out should say where")]
 
 pub mod archived;
