@@ -240,3 +240,42 @@ fn unnamed(
         Err(errno) => Err(errno),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::FileExt;
+
+    const SIZE: u64 = 64 << 10;
+
+    fn grown(file: &GrowFile, at: u64) {
+        file.with(|fd| file.grow(fd, at, SIZE)).unwrap();
+    }
+
+    #[test]
+    fn a_hole_gets_its_pages_and_what_is_there_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = File::create_new(&path).unwrap();
+        let read = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let grow = GrowFile::new(read.into(), path.clone()).unwrap();
+        // Something of it is there already, at its end.
+        file.write_all_at(b"kept", 4096 + SIZE + SIZE - 4).unwrap();
+        for index in [0, 1, 2] {
+            grown(&grow, 4096 + index * SIZE);
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len() as u64, 4096 + 3 * SIZE);
+        assert_eq!(
+            bytes.drain(4096 + 2 * SIZE as usize - 4..4096 + 2 * SIZE as usize).as_slice(),
+            b"kept"
+        );
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        // What is only allocated is a hole to those who ask, where the file system tells at all.
+        for index in [0, 2] {
+            let at = 4096 + index * SIZE;
+            assert_eq!(rustix::fs::seek(&file, SeekFrom::Data(at)), Ok(at), "{index}");
+        }
+    }
+}
