@@ -72,7 +72,7 @@ const POSITIONS_EVERY: u64 = 8 << 20;
 /// Channels that have vanished are remembered so long.
 const MISSED: Duration = Duration::from_secs(600);
 /// Of so many sub-buffers the memory is used again: those of a block of the usual sizes.
-const SPARE: usize = 64;
+const SPARE: usize = 128;
 /// A block may grow by one in so many bytes to say what its text contains.
 pub(crate) const FILTER_PART: usize = 16;
 

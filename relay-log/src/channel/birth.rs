@@ -11,14 +11,16 @@
 //! has ended (in the second case: or has called `exec`). What was logged is there and is archived
 //! meanwhile.
 
+use super::durable::is_in_memory;
 use super::error::CreateError;
 use super::identity::Identity;
 use super::layout::{HEADER_BYTES, IDENTITY_BYTES, sub_buffer_offset};
 use super::map::Mapping;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::fs::File;
+use std::io::IoSlice;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
@@ -40,13 +42,15 @@ pub(crate) struct GrowFile {
     path: PathBuf,
     device: u64,
     inode: u64,
+    in_memory: bool,
 }
 
 impl GrowFile {
     fn new(fd: OwnedFd, path: PathBuf) -> Result<Self, Errno> {
         let stat = rustix::fs::fstat(&fd)?;
+        let in_memory = is_in_memory(&fd);
         let fd = ManuallyDrop::new(fd);
-        Ok(Self { fd, path, device: stat.st_dev, inode: stat.st_ino })
+        Ok(Self { fd, path, device: stat.st_dev, inode: stat.st_ino, in_memory })
     }
 
     fn is_own(&self, fd: &OwnedFd) -> bool {
@@ -63,6 +67,17 @@ impl GrowFile {
     /// Whether somebody has removed the file's last name.
     pub(crate) fn is_nameless(&self) -> bool {
         self.with(|fd| rustix::fs::fstat(fd)).is_ok_and(|stat| stat.st_nlink == 0)
+    }
+
+    /// Allocates blocks, as [`allocate`], and their pages, as [`fill`].
+    pub(crate) fn grow(&self, fd: &OwnedFd, offset: u64, len: u64) -> Result<(), Errno> {
+        // In memory allocating is that already.
+        let empty = !self.in_memory && is_hole(fd, offset, len);
+        allocate(fd, offset, len)?;
+        if empty {
+            fill(fd, offset, len);
+        }
+        Ok(())
     }
 
     /// Does something with the channel's file, and never with another.
@@ -120,6 +135,35 @@ pub(crate) fn allocate(fd: &OwnedFd, offset: u64, len: u64) -> Result<(), Errno>
         match rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, len) {
             Err(Errno::INTR) => {}
             other => return other,
+        }
+    }
+}
+
+/// Whether there is no data from `offset` on, as far as the file system says.
+fn is_hole(fd: &OwnedFd, offset: u64, len: u64) -> bool {
+    match rustix::fs::seek(fd, SeekFrom::Data(offset)) {
+        Ok(data) => data >= offset.saturating_add(len),
+        Err(errno) => errno == Errno::NXIO,
+    }
+}
+
+/// Writes zeros into a hole that was just allocated. The kernel takes memory for them in large pieces,
+/// and whoever maps them finds them there. Faulted in one by one, each page is read, and what a device
+/// reads ahead is looked through again and again: three times the work for 64 KiB, and far more where
+/// much is read ahead.
+///
+/// What cannot be written is faulted in like that.
+fn fill(fd: &OwnedFd, offset: u64, len: u64) {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    let mut done = 0;
+    while done < len {
+        let pages = (len - done).div_ceil(ZEROS.len() as u64).min(16) as usize;
+        let zeros = [IoSlice::new(&ZEROS); 16];
+        match rustix::io::pwritev(fd, &zeros[..pages], offset + done) {
+            Ok(0) => return,
+            Ok(written) => done += written as u64,
+            Err(Errno::INTR) => {}
+            Err(_) => return,
         }
     }
 }
@@ -194,5 +238,44 @@ fn unnamed(
             rustix::fs::openat(dir, hidden.as_str(), new, mode).map(|fd| (fd, Some(hidden)))
         }
         Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::FileExt;
+
+    const SIZE: u64 = 64 << 10;
+
+    fn grown(file: &GrowFile, at: u64) {
+        file.with(|fd| file.grow(fd, at, SIZE)).unwrap();
+    }
+
+    #[test]
+    fn a_hole_gets_its_pages_and_what_is_there_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = File::create_new(&path).unwrap();
+        let read = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let grow = GrowFile::new(read.into(), path.clone()).unwrap();
+        // Something of it is there already, at its end.
+        file.write_all_at(b"kept", 4096 + SIZE + SIZE - 4).unwrap();
+        for index in [0, 1, 2] {
+            grown(&grow, 4096 + index * SIZE);
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len() as u64, 4096 + 3 * SIZE);
+        assert_eq!(
+            bytes.drain(4096 + 2 * SIZE as usize - 4..4096 + 2 * SIZE as usize).as_slice(),
+            b"kept"
+        );
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        // What is only allocated is a hole to those who ask, where the file system tells at all.
+        for index in [0, 2] {
+            let at = 4096 + index * SIZE;
+            assert_eq!(rustix::fs::seek(&file, SeekFrom::Data(at)), Ok(at), "{index}");
+        }
     }
 }

@@ -77,7 +77,7 @@ impl Channel {
             let enough = patience != Patience::Policy
                 || birth::free_bytes(fd) >= self.reserve.saturating_add(size);
             let room = if enough { Ok(()) } else { Err(Errno::NOSPC) };
-            room.and_then(|()| birth::allocate(fd, self.offset(index) as u64, size))
+            room.and_then(|()| self.file.grow(fd, self.offset(index) as u64, size))
         });
         let done = done.is_ok();
         self.count(if done { Counter::Grown } else { Counter::AllocFailed }, 1);

@@ -100,6 +100,7 @@ mod memory;
 mod models;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers end with the process"))]
 pub(crate) mod os;
+mod payload;
 mod raw;
 mod reader;
 mod scan;
@@ -127,11 +128,11 @@ pub use layout::{
     Counter, HEADER_BYTES, IDENTITY_BYTES, MAGIC, MAX_SUB_BUFFER, MIN_SUB_BUFFER, SUB_HEADER_BYTES,
     State, VERSION,
 };
+pub use payload::Payload;
+#[cfg(feature = "log")]
+pub(crate) use payload::copy;
 pub use raw::{RawChannel, Reservation, Writer};
 pub use reader::{ChannelReader, Data, Status, Sub};
 pub use scan::Scan;
 pub use shared::{Channel, boot_id};
-pub use stream::Payload;
-#[cfg(feature = "log")]
-pub(crate) use stream::copy;
 pub use thread::never_wait;

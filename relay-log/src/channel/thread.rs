@@ -4,8 +4,9 @@
 use super::handover::Who;
 use super::lease::Patience;
 use super::os;
+use super::payload::Payload;
 use super::shared::Channel;
-use super::stream::{Payload, Pending, Stream};
+use super::stream::{Pending, Stream};
 use super::sync::Ordering::{Acquire, Relaxed, Release};
 use super::tick;
 use super::waiting::tell;

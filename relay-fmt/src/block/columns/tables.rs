@@ -127,32 +127,42 @@ pub(super) fn put_order(
         return Err(Error::new("a block holds too many runs or spans"));
     }
     let Streams { order, text, .. } = streams;
-    let mut room = Vec::new();
-    let mut column = |order: &mut Vec<u8>, values: &mut dyn Iterator<Item = u64>| {
-        room.clear();
-        room.extend(values);
-        ints::put(order, &room, ints);
-    };
+    let mut room = Vec::with_capacity(rows.len());
     put_varint(order, rows.runs.len() as u64);
     for get in RUN {
-        column(order, &mut rows.runs.iter().map(get));
+        put_column(order, &mut room, ints, rows.runs.iter().map(get));
     }
     put_varint(order, rows.spans.len() as u64);
     for get in SPAN {
-        column(order, &mut rows.spans.iter().map(get));
+        put_column(order, &mut room, ints, rows.spans.iter().map(get));
     }
     let numbers = rows.spans.iter().map(|s| callsites.get(&*s.callsite));
-    column(order, &mut numbers.map(|n| n.map_or(0, |n| *n as u64)));
+    put_column(order, &mut room, ints, numbers.map(|n| n.map_or(0, |n| *n as u64)));
     put_varint(order, rows.len() as u64);
     let unit = unit(&rows.time_ns, precision);
     put_varint(order, unit as u64);
-    column(order, &mut rows.time_ns.iter().map(|t| t.div_euclid(unit) as u64));
-    column(order, &mut rows.run.iter().map(|r| u64::from(*r)));
-    column(order, &mut rows.span.iter().copied());
+    if unit == 1 {
+        put_column(order, &mut room, ints, rows.time_ns.iter().map(|t| *t as u64));
+    } else {
+        put_column(order, &mut room, ints, rows.time_ns.iter().map(|t| t.div_euclid(unit) as u64));
+    }
+    put_column(order, &mut room, ints, rows.run.iter().map(|r| u64::from(*r)));
+    ints::put(order, &rows.span, ints);
     let threads = rows.runs.iter().map(|r| &r.thread[..]);
     put_bytes(threads, &mut Sink { number: order, text, ints }, strings)?;
     let values = rows.spans.iter().map(|s| &s.values[..]);
     put_bytes(values, &mut Sink { number: order, text, ints }, strings)
+}
+
+fn put_column(
+    order: &mut Vec<u8>,
+    room: &mut Vec<u64>,
+    ints: &mut ints::Scratch,
+    values: impl Iterator<Item = u64>,
+) {
+    room.clear();
+    room.extend(values);
+    ints::put(order, room, ints);
 }
 
 fn put_bytes<'a>(
