@@ -31,6 +31,7 @@ mod latest;
 mod layout;
 mod lazy;
 mod numbers;
+mod paths;
 mod program;
 mod recent;
 mod relate;
