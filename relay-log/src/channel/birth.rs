@@ -265,7 +265,8 @@ mod tests {
         for index in [0, 1, 2] {
             grown(&grow, 4096 + index * SIZE);
         }
-        // What is only allocated is a hole to those who ask, until somebody reads it, where the file system tells at all.
+        // What is only allocated is a hole to those who ask, until somebody reads it; where the file
+        // system tells at all.
         for index in [0, 2] {
             let at = 4096 + index * SIZE;
             assert_eq!(rustix::fs::seek(&file, SeekFrom::Data(at)), Ok(at), "{index}");
