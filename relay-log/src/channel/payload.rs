@@ -14,6 +14,7 @@ pub struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     /// A payload in ordinary memory.
+    #[inline(always)]
     pub(crate) fn over(bytes: &'a mut [u8]) -> Self {
         Self { at: bytes.as_mut_ptr(), left: bytes.len(), of: std::marker::PhantomData }
     }
