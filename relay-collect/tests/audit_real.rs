@@ -140,7 +140,11 @@ fn flip(path: &Path, at: u64) {
 fn of_an_empty_directory_nothing_can_be_told() {
     let dir = tempfile::tempdir().unwrap();
     let audit = Audit::of(&Store::open(dir.path(), None).unwrap()).unwrap();
-    assert_eq!((audit.verdict, audit.records, audit.lost), (Verdict::CannotTell, 0, 0), "{audit:?}");
+    assert_eq!(
+        (audit.verdict, audit.records, audit.lost),
+        (Verdict::CannotTell, 0, 0),
+        "{audit:?}"
+    );
 }
 
 #[test]
