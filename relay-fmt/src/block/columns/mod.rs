@@ -34,7 +34,6 @@ mod layout;
 mod lazy;
 mod members;
 mod numbers;
-mod paths;
 mod program;
 mod recent;
 mod relate;
