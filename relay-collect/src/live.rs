@@ -350,3 +350,54 @@ impl Live {
         Some(callsite)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn writer_at(last_block: u64) -> WriterState {
+        WriterState { next_number: last_block + 1, floor_ns: 0, last_block }
+    }
+
+    fn hand_of(writer: u64) -> SubPosition {
+        let anchor = Anchor { tick: 0, mono_ns: 0, real_ns: 0 };
+        let hand = Hand { writer, next_number: 0, tid: 1, nesting: 0, thread: Vec::new(), anchor };
+        SubPosition { hand: Some(hand), ..SubPosition::default() }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Whoever has a sub-buffer, and whoever was heard of in the newest block, is never forgotten, and
+        /// of the others the latest stay. So nobody who still writes begins with a hole.
+        #[test]
+        fn who_still_writes_is_remembered(
+            blocks in proptest::collection::vec(0u64..40, WRITERS + 1..WRITERS + 200),
+            idle in proptest::collection::vec(0..WRITERS as u64, 0..50),
+        ) {
+            let mut archived = Archived { blocks: 40, ..Archived::default() };
+            archived.writers = (0u64..).zip(blocks.iter().map(|at| writer_at(*at))).collect();
+            archived.subs = (0u32..).zip(idle.iter().map(|writer| hand_of(*writer))).collect();
+            archived.end_block();
+            let kept = |writer: &u64| archived.writers.contains_key(writer);
+            prop_assert!(idle.iter().all(kept));
+            let at = |writer: &u64| blocks.get(*writer as usize).copied();
+            let mut forgotten = (0..blocks.len() as u64).filter(|w| !kept(w)).collect::<Vec<_>>();
+            prop_assert!(!forgotten.is_empty(), "it grows without end");
+            forgotten.sort_unstable_by_key(at);
+            let newest = forgotten.last().and_then(at);
+            prop_assert!(newest.is_some_and(|at| at < 40));
+            let older = |w: &u64| at(w) < newest && !idle.contains(w);
+            prop_assert!(!archived.writers.keys().any(older), "one that is older was kept");
+        }
+
+        #[test]
+        fn up_to_the_bound_all_are_remembered(writers in 0..=WRITERS) {
+            let mut archived = Archived::default();
+            archived.writers = (0..writers as u64).map(|writer| (writer, writer_at(0))).collect();
+            archived.end_block();
+            prop_assert_eq!(archived.writers.len(), writers);
+        }
+    }
+}
