@@ -54,7 +54,8 @@ fn a_pipe_that_is_told_to_end_keeps_the_line_that_was_begun() {
         let mut stdin = pipe.stdin.take().unwrap();
         stdin.write_all(b"a whole line\nthen a line with no").unwrap();
         // The first line has been read: so it listens to signals.
-        until(|| dir.cat(&["--channel", &channel]).len() == 1);
+        let read = || dir.run(&["cat", "--channel", &channel, "--format", "raw"]).stdout;
+        until(|| read() == b"a whole line\n");
         stdin.write_all(b" end").unwrap();
         signal(&pipe, with);
         assert_eq!(pipe.wait().unwrap().code(), Some(0));

@@ -18,8 +18,11 @@ impl Node {
             Self::Leaf(Operand::Field(name), test) => {
                 let scratch = RefCell::new(Vec::new());
                 Condition::Field(
-                    name,
-                    Box::new(move |field| passes(test, field, &mut scratch.borrow_mut())),
+                    name.as_str(),
+                    Box::new(move |field| {
+                        name.see();
+                        passes(test, field, &mut scratch.borrow_mut())
+                    }),
                 )
             }
             Self::Leaf(operand, test) if of_site(operand) => {

@@ -3,6 +3,7 @@
 use super::compare::{Literal, ordered};
 use super::condition::site_passes;
 use super::lex::Op;
+use super::name::Name;
 use super::parse::{Node, Operand, Test};
 use super::{BlockFacts, Scratch};
 use crate::render::value::plain;
@@ -50,6 +51,16 @@ impl Node {
                 (may, true)
             }
             Self::Leaf(..) => (true, true),
+        }
+    }
+
+    /// Adds the names of fields that it asks for.
+    pub(super) fn names<'n>(&'n self, out: &mut Vec<&'n Name>) {
+        match self {
+            Self::Any(nodes) | Self::All(nodes) => nodes.iter().for_each(|n| n.names(out)),
+            Self::Not(node) => node.names(out),
+            Self::Leaf(Operand::Field(name), _) => out.push(name),
+            Self::Leaf(..) => {}
         }
     }
 
@@ -114,10 +125,16 @@ fn leaf(operand: &Operand, test: &Test, event: &Event<'_>, scratch: &mut Scratch
             let mut spans = event.spans.iter();
             spans.any(|s| of_field(test, name, s.values(), scratch))
         }
-        Operand::Field(name) => match event.fields().and_then(|values| last_value(values, name)) {
-            Some(value) => of_value(test, &value, &mut scratch.value),
-            None => of_member(test, name, event, scratch),
-        },
+        Operand::Field(name) => {
+            let own = event.fields().and_then(|values| last_value(values, name.as_str()));
+            match own {
+                Some(value) => {
+                    name.see();
+                    of_value(test, &value, &mut scratch.value)
+                }
+                None => of_member(test, name, event, scratch),
+            }
+        }
     }
 }
 
@@ -148,11 +165,14 @@ fn of_field(test: &Test, name: &str, values: Values<'_>, scratch: &mut Scratch) 
 }
 
 /// As [`of_field`], for what a message that is a JSON object has under this name.
-fn of_member(test: &Test, name: &str, event: &Event<'_>, scratch: &mut Scratch) -> bool {
+fn of_member(test: &Test, name: &Name, event: &Event<'_>, scratch: &mut Scratch) -> bool {
     scratch.text.clear();
     let _ = event.write_message(&mut scratch.text);
-    let member = Object::of(&scratch.text).and_then(|object| object.find(name));
-    member.is_some_and(|member| member.with(|v| of_value(test, v, &mut scratch.value)))
+    let member = Object::of(&scratch.text).and_then(|object| object.find(name.as_str()));
+    member.is_some_and(|member| {
+        name.see();
+        member.with(|v| of_value(test, v, &mut scratch.value))
+    })
 }
 
 pub(super) fn of_value(test: &Test, value: &Value<'_>, scratch: &mut Vec<u8>) -> bool {

@@ -150,6 +150,25 @@ impl Filter {
         self
     }
 
+    /// The names of fields that expressions ask for and that nothing was seen of so far.
+    pub(crate) fn unseen_fields(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            self.exprs.iter().flat_map(Expr::unseen).map(str::to_owned).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Something has a field of this name.
+    pub(crate) fn see_field(&self, name: &str) {
+        self.exprs.iter().for_each(|expr| expr.see(name));
+    }
+
+    /// The same without patterns and expressions.
+    pub(crate) fn without_text(&self) -> Self {
+        Self { greps: Vec::new(), exprs: Vec::new(), ..self.clone() }
+    }
+
     /// Lets rows about spans pass. Default: no.
     pub const fn spans(mut self, spans: bool) -> Self {
         self.spans = spans;
