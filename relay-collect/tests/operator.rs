@@ -265,3 +265,88 @@ fn a_channel_that_shrinks_while_it_is_written_loses_nothing() {
     assert_eq!(found.to_vec(), writers.iter().map(|(_, next)| *next).collect::<Vec<_>>());
     assert_eq!(dir.audit().0, 0);
 }
+
+/// Lines of JSON as several loggers write them, with and without a level, and lines that are no JSON.
+fn json_lines() -> (Vec<String>, Vec<Option<&'static str>>) {
+    let kinds: [(&str, Option<&str>); 9] = [
+        (r##"{"level":"info","msg":"served","n":#}"##, Some("INFO")),
+        (r##"{"level":50,"time":1732449600000,"pid":7,"msg":"pino #"}"##, Some("ERROR")),
+        (r##"{"severity":"WARNING","message":"slow","n":#}"##, Some("WARN")),
+        (r##"{"lvl":"dbug","msg":"no level that anybody knows","n":#}"##, None),
+        (r##"{"ts":#,"lvl":"trace"}"##, Some("TRACE")),
+        (r##"{"n":#,"text":"a \"level\":\"error\" in a string"}"##, None),
+        (r##"{"log":{"level":"debug"},"n":#}"##, Some("DEBUG")),
+        ("level=\"error\" in plain text #", None),
+        (r##"{"level":"error","n":#"##, None),
+    ];
+    let of = |n: usize| {
+        let (line, level) = kinds[(n * 7 + n / 13) % kinds.len()];
+        (line.replace('#', &n.to_string()), level)
+    };
+    (0..3000).map(of).unzip()
+}
+
+#[test]
+fn lines_of_json_have_the_level_that_they_say() {
+    let (lines, levels) = json_lines();
+    let dir = Dir::new();
+    // Something with a level of its own beside them: none here, but a channel of plain text.
+    assert!(dir.run_with(&["pipe", "--channel", "plain"], b"nothing here\n").status.success());
+    let input = lines.join("\n");
+    assert!(dir.run_with(&["pipe", "--channel", "json"], input.as_bytes()).status.success());
+    let of = |wanted: &dyn Fn(Option<&str>) -> bool| -> Vec<String> {
+        let all = lines.iter().zip(&levels).filter(|(_, level)| wanted(**level));
+        all.map(|(line, _)| line.clone()).collect()
+    };
+    let urgent = ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
+    for archived in [false, true] {
+        for (i, most) in urgent.into_iter().enumerate() {
+            let expected = of(&|level| level.is_some_and(|level| urgent[..=i].contains(&level)));
+            assert!(!expected.is_empty());
+            let than = format!("level <= {most}");
+            for option in [["--level", most], ["--where", &than]] {
+                let found = dir.cat(&option);
+                assert!(found == expected, "{archived} {option:?}: {}", found.len());
+                let count = dir.run(&[&["cat", "--count"], &option[..]].concat()).stdout;
+                assert_eq!(count, format!("{}\n", expected.len()).into_bytes(), "{option:?}");
+                let newest = dir.cat(&[&option[..], &["-n", "7"]].concat());
+                assert_eq!(newest, expected[expected.len().saturating_sub(7)..], "{option:?}");
+            }
+        }
+        let json = ["--channel", "json"];
+        assert!(
+            dir.cat(&[&json[..], &["--where", "!(level <= trace)"]].concat())
+                == of(&|l| l.is_none())
+        );
+        assert!(
+            dir.cat(&["--where", "level != info && level"]) == {
+                of(&|level| level.is_some_and(|level| level != "INFO"))
+            }
+        );
+        let stats = dir.run(&["cat", "--stats", "--format", "json", "--channel", "json"]).stdout;
+        let stats: serde_json::Value = serde_json::from_slice(&stats).unwrap();
+        for level in urgent.map(Some).into_iter().chain([None]) {
+            let is = |of: &&serde_json::Value| of["level"].as_str() == level;
+            let counted = stats["levels"].as_array().unwrap().iter().find(is).unwrap();
+            assert_eq!(counted["records"], levels.iter().filter(|l| **l == level).count());
+        }
+        let shown = dir.run(&["cat", "--format", "json", "--channel", "json"]).stdout;
+        let shown = serde_json::Deserializer::from_slice(&shown).into_iter();
+        let shown = shown.map(|line: Result<serde_json::Value, _>| line.unwrap());
+        let shown: Vec<_> = shown.map(|l| l["level"].as_str().map(str::to_owned)).collect();
+        let levels: Vec<_> = levels.iter().map(|level| level.map(str::to_owned)).collect();
+        assert!(shown == levels);
+        let line = dir.run(&["cat", "--where", "n == 0", "--color", "always", "--tz", "UTC"]);
+        let line = String::from_utf8(line.stdout).unwrap();
+        assert!(line.contains("\u{1b}[32mINFO\u{1b}[0m"), "{line:?}");
+        // Once, whether the member is called so or not.
+        for (n, level) in [(0, " level=info"), (8, " level=warn")] {
+            let n = format!("n == {n}");
+            let logfmt = dir.run(&["cat", "--where", &n, "--format", "logfmt"]).stdout;
+            let logfmt = String::from_utf8(logfmt).unwrap();
+            assert_eq!(logfmt.matches(" level=").count(), 1, "{logfmt}");
+            assert!(logfmt.contains(level), "{logfmt}");
+        }
+        assert!(dir.run(&["--once"]).status.success());
+    }
+}

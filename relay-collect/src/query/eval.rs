@@ -1,7 +1,7 @@
 //! Expressions against events, and against what is known of a whole block.
 
 use super::compare::{Literal, ordered};
-use super::condition::site_passes;
+use super::condition::{level_passes, site_passes};
 use super::lex::Op;
 use super::name::Name;
 use super::parse::{Node, Operand, Test};
@@ -96,7 +96,8 @@ fn leaf(operand: &Operand, test: &Test, event: &Event<'_>, scratch: &mut Scratch
     let source = event.source;
     let place = event.place();
     match operand {
-        Operand::Level | Operand::Target | Operand::Module | Operand::File => {
+        Operand::Level => event.level().is_some_and(|level| level_passes(test, level)),
+        Operand::Target | Operand::Module | Operand::File => {
             place.is_some_and(|site| site_passes(operand, test, site))
         }
         Operand::Time => match test {

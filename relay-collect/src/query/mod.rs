@@ -83,7 +83,8 @@ impl std::error::Error for ParseError {}
 /// What is known of a block without reading its rows.
 #[derive(Debug, Clone, Copy)]
 pub struct BlockFacts<'a> {
-    /// For each level that a row's callsite has, the bit `1 << level`.
+    /// For each level that a row has, the bit `1 << level`; where there are rows without a callsite, all
+    /// bits, since their messages may say a level.
     pub level_mask: u8,
     /// The smallest `time_ns` of its rows.
     pub min_ns: i64,

@@ -112,7 +112,7 @@ fn look(
         let groups = columns::census(&body, |_| false).ok()?.groups;
         let of_filter = |group: &&Group| match &group.callsite {
             Some(site) => filter.may_match_site(site),
-            None => filter.any_site(),
+            None => filter.may_match_raw(),
         };
         for group in groups.iter().filter(of_filter) {
             let sites = group.callsite.iter();

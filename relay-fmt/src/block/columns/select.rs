@@ -35,7 +35,8 @@ pub struct Wanted<'a> {
     /// exclude are put together.
     pub condition: Option<&'a Condition<'a>>,
     /// Rows for which all of this is certain are only counted ([`Selected::sure`]), not kept. To be
-    /// set only where nothing else is wanted, a condition included, and `class` is exact for rows with a callsite.
+    /// set only where nothing else is wanted, a condition included that does not hold of all rows with a
+    /// callsite, and `class` is exact for those rows.
     /// A row whose values do not parse may be counted for what its template says.
     pub count: bool,
 }
