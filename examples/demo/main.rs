@@ -6,9 +6,12 @@
 //! audit.
 
 mod oracle;
+mod place;
 mod traffic;
 
 use anyhow::{Context, Result};
+use clap::Parser;
+use place::{Place, Refused};
 use relay_collect::read::{Audit, Snapshot, Store, Verdict};
 use relay_collect::{Collector, Control, Options};
 use std::path::{Path, PathBuf};
@@ -141,6 +144,21 @@ fn conclude(dir: &Path) -> Result<bool> {
     Ok(counted.is_whole() && audit.verdict == Verdict::Whole)
 }
 
+/// Three programs log, one of them and the collector are killed, and every record is counted.
+///
+/// Takes some seconds. What it made stays, to be looked at with `relay-collect`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "demo",
+    after_help = "Exit codes: 0 nothing is lost; 1 something is, or it failed; \
+    2 wrong usage, also a DIR that holds something that no demo has made."
+)]
+struct Args {
+    /// Where it works: a new or empty directory, or one of an earlier demo, which is emptied
+    #[arg(default_value = "demo-logs")]
+    dir: PathBuf,
+}
+
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments[..] {
@@ -152,15 +170,34 @@ fn main() -> Result<ExitCode> {
             collector(Path::new(dir))?;
             Ok(ExitCode::SUCCESS)
         }
-        _ => {
-            let dir = arguments.first().map_or_else(|| "demo-logs".into(), PathBuf::from);
-            if dir.exists() {
-                std::fs::remove_dir_all(&dir)
-                    .with_context(|| format!("cannot clear {}", dir.display()))?;
-            }
-            std::fs::create_dir_all(&dir)?;
-            play(&dir)?;
-            Ok(if conclude(&dir)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        _ => demo(&Args::parse().dir),
+    }
+}
+
+fn demo(dir: &Path) -> Result<ExitCode> {
+    let _place = match Place::take(dir) {
+        Err(error) if error.is::<Refused>() => {
+            eprintln!("demo: {error}");
+            return Ok(ExitCode::from(2));
         }
+        place => place?,
+    };
+    play(dir)?;
+    Ok(if conclude(dir)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn help_and_mistakes_do_not_run() {
+        let kind = |args: &[&str]| Args::try_parse_from(args).unwrap_err().kind();
+        for help in ["--help", "-h"] {
+            assert_eq!(kind(&["demo", help]), ErrorKind::DisplayHelp);
+        }
+        assert_eq!(kind(&["demo", "--dir", "logs"]), ErrorKind::UnknownArgument);
+        assert_eq!(kind(&["demo", "one", "two"]), ErrorKind::UnknownArgument);
     }
 }

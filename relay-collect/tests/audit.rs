@@ -213,7 +213,7 @@ fn status_resize_and_exit_codes() {
     assert_eq!(of["writers"].as_u64(), Some(1));
     assert!(of["waiting_bytes"].as_u64().unwrap() > 0);
     assert_eq!(dir.run(&["resize", "--channel", "app", "1MiB"]).status.code(), Some(0));
-    assert_eq!(dir.run(&["resize", "--channel", "other", "1MiB"]).status.code(), Some(1));
+    assert_eq!(dir.run(&["resize", "--channel", "other", "1MiB"]).status.code(), Some(2));
     for usage in [
         &["cat", "--level", "loud"][..],
         &["cat", "--where", "level = warn"],

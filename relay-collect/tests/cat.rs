@@ -46,7 +46,7 @@ fn archives_and_live_channels_are_one_stream() {
     assert_eq!(dir.cat(&["--grep", "record 2[0-9]$"]), numbers(20..30));
     assert_eq!(dir.cat(&["--since", "-1h"]).len(), 300);
     assert!(dir.cat(&["--until", "-1h"]).is_empty());
-    assert!(dir.cat(&["--channel", "other"]).is_empty());
+    assert_eq!(dir.run(&["cat", "--channel", "other"]).status.code(), Some(2));
     assert!(dir.cat(&["--level", "error"]).is_empty(), "raw records have no level");
     assert_eq!(dir.run(&["cat", "--format", "raw", "-0"]).stdout.split(|b| *b == 0).count(), 301);
 }

@@ -75,7 +75,7 @@ fn counts_agree_with_the_lines() {
         &["--until", &middle],
         &["--grep", "took 1"],
         &channel,
-        &["--channel", "other"],
+        &["--pid", "1"],
         &["--level", "info"],
     ] {
         let lines = dir.run(&[&["cat", "--format", "json"], arguments].concat()).stdout;

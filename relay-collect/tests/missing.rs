@@ -1,4 +1,5 @@
-//! `audit` where archives are gone: what retention deleted is explained, what others deleted is told.
+//! What is not there: archives that are gone, which `audit` explains or tells; names of fields and
+//! channels that nothing has.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 mod common;
@@ -118,4 +119,76 @@ fn what_retention_deleted_long_ago_stays_explained() {
     let (code, audit) = dir.audit();
     assert!(code == 1 || code == 3, "{audit}");
     assert!(audit.to_string().contains(&name(gone)), "{audit}");
+}
+
+fn said(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const LINES: &[u8] = br#"{"status": 503, "id": {"port": 17}, "user": "jb", "b.c": 1}
+{"status": 200, "id": {"port": 18}}
+plain text, which has no fields
+"#;
+
+/// The same of a live channel and of an archive.
+#[test]
+fn fields_that_no_record_has_are_said() {
+    for archived in [false, true] {
+        let dir = Dir::new();
+        assert!(dir.run_with(&["pipe", "--channel", "json"], LINES).status.success());
+        if archived {
+            assert!(dir.run(&["--once"]).status.success());
+        }
+        for (expr, notes) in [
+            ("status >= 500", &[][..]),
+            ("id.port == 17 || user", &[]),
+            // What is there is known, whoever has it and whether or not it was looked at.
+            ("message *= nothing && user == x", &[]),
+            ("message *= nothing && b.c", &[]),
+            ("stauts >= 500", &["`stauts`"]),
+            ("levl == warn || status == 200", &["`levl`; is it `level`?"]),
+            ("Message *= plain", &["`Message`; is it `message`?"]),
+            ("status == 503 && !(zzz == 1 || kqx)", &["`kqx`", "`zzz`"]),
+            ("message *= nothing && id.prot == 17", &["`id.prot`"]),
+            ("span.name == x && span.zzz == 1", &[]),
+        ] {
+            for more in [&[][..], &["--count"], &["-n", "1"], &["--reverse"], &["--stats"]] {
+                let output = dir.run(&[&["cat", "--where", expr], more].concat());
+                let text = said(&output);
+                assert_eq!(output.status.code(), Some(0), "{expr} {more:?}: {text}");
+                let found: Vec<_> = text.lines().collect();
+                assert_eq!(found.len(), notes.len(), "{archived} {expr} {more:?}: {text}");
+                for (line, note) in found.iter().zip(notes) {
+                    assert!(line.contains("note: no record of this selection"), "{text}");
+                    assert!(line.contains(note), "{expr} {more:?}: {text}");
+                }
+            }
+        }
+        let hint = said(&dir.run(&["cat", "--where", "stauts == 200"]));
+        assert_eq!(hint.contains("is it `status`?"), archived, "{hint}");
+    }
+}
+
+#[test]
+fn channels_that_are_not_there_are_said() {
+    let dir = Dir::new();
+    assert!(dir.run_with(&["pipe", "--channel", "live"], b"one\n").status.success());
+    for _ in 0..2 {
+        for more in [&[][..], &["--count"], &["--stats"], &["-n", "3"]] {
+            let output = dir.run(&[&["cat", "--channel", "liv"], more].concat());
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{more:?}");
+            assert!(said(&output).contains("no channel is named liv; there is: live"));
+            let output =
+                dir.run(&[&["cat", "--channel", "liv", "--channel", "live"], more].concat());
+            assert_eq!(output.status.code(), Some(0));
+            assert!(said(&output).contains("note: no channel is named liv"), "{}", said(&output));
+            assert!(!output.stdout.is_empty());
+        }
+        // The same once it is archived.
+        assert!(dir.run(&["--once"]).status.success());
+    }
+    let empty = Dir::new();
+    let output = empty.run(&["cat", "--channel", "app"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("no channel yet"), "{}", said(&output));
 }

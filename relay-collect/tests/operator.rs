@@ -4,11 +4,15 @@
 mod common;
 
 use common::{Dir, Mini, lines};
-use relay_collect::{Collector, Options};
+use relay_collect::{Collector, Control, Options};
+use relay_log::channel::{Config, Counter, RawChannel};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
@@ -21,7 +25,7 @@ fn said(output: &Output) -> String {
 /// Waits until something is so; a test that never ends names its place.
 fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -50,7 +54,8 @@ fn a_pipe_that_is_told_to_end_keeps_the_line_that_was_begun() {
         let mut stdin = pipe.stdin.take().unwrap();
         stdin.write_all(b"a whole line\nthen a line with no").unwrap();
         // The first line has been read: so it listens to signals.
-        until(|| dir.cat(&["--channel", &channel]).len() == 1);
+        let read = || dir.run(&["cat", "--channel", &channel, "--format", "raw"]).stdout;
+        until(|| read() == b"a whole line\n");
         stdin.write_all(b" end").unwrap();
         signal(&pipe, with);
         assert_eq!(pipe.wait().unwrap().code(), Some(0));
@@ -163,5 +168,185 @@ fn json_behind_blanks_and_numbers_beyond_64_bits() {
     for (n, line) in [(17, lines[0]), (16, lines[1]), (18, lines[2])] {
         let expr = format!("n == 184467440737095516{n}");
         assert_eq!(dir.cat(&["--where", &expr]), [line], "{expr}");
+    }
+}
+
+#[test]
+fn sizes_and_channels_that_cannot_be_are_refused() {
+    let dir = Dir::new();
+    let channel = dir.channel("app");
+    let _other = dir.channel("other");
+    drop(dir.channel("ended"));
+    for (name, size, part) in [
+        ("app", "0", "two sub-buffers at least, here 8KiB"),
+        ("app", "8191", "two sub-buffers at least, here 8KiB"),
+        ("app", "65GiB", "65GiB is too large"),
+        ("app", "15EiB", "15EiB is too large"),
+        ("app", "much", "must begin with a number"),
+        ("app", "5 parsecs", "is no unit"),
+        ("app", "20EiB", "larger than any file"),
+        ("ap", "1MiB", "no live channel is named ap; there are: app, other"),
+        ("ended", "1MiB", "no live channel is named ended; there are: app, other"),
+    ] {
+        let output = dir.run(&["resize", "--channel", name, size]);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{name} {size}: {text}");
+        assert!(text.contains(part), "{name} {size}: {text}");
+        assert!(output.stdout.is_empty());
+    }
+    assert_eq!(dir.run(&["resize", "--channel", "app", "-5"]).status.code(), Some(2));
+    assert_eq!(channel.counter(Counter::Resized), 0, "nothing was asked for");
+    let output = dir.run(&["resize", "--channel", "app", "8KiB"]);
+    assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("keeps 8KiB allocated; what is beyond is given back"), "{told}");
+    assert_eq!(channel.counter(Counter::Resized), 1, "it was waited for");
+}
+
+#[test]
+fn a_program_that_does_not_take_a_size_up_is_said() {
+    let dir = Dir::new();
+    let mut config = Config::new(dir.path().join("live"), "app");
+    config.keeper = false;
+    let _channel = RawChannel::create(config).unwrap();
+    let output = dir.run(&["resize", "--channel", "app", "8MiB"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(said(&output).contains("has not taken that up"), "{}", said(&output));
+}
+
+/// Smaller and larger sizes are asked for while threads write and a collector archives; in between the
+/// channel is idle until it has given back what is beyond.
+#[test]
+fn a_channel_that_shrinks_while_it_is_written_loses_nothing() {
+    const THREADS: usize = 3;
+    const SMALL: u64 = 8 * 4096;
+    let dir = Dir::new();
+    let channel = dir.channel("app");
+    let mut writers: Vec<_> = (0..THREADS).map(|_| (channel.writer(), 0u64)).collect();
+    let mut collector = Collector::open(Options::new(dir.path())).unwrap();
+    let control = Arc::new(Control::new());
+    let of_collector = Arc::clone(&control);
+    let collecting = std::thread::spawn(move || collector.run(&of_collector).unwrap());
+    for _ in 0..2 {
+        let rest = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for (thread, (writer, next)) in writers.iter_mut().enumerate() {
+                let rest = &rest;
+                scope.spawn(move || {
+                    while !rest.load(Ordering::Relaxed) {
+                        writer.write(format!("{thread} {next}").as_bytes()).unwrap();
+                        *next += 1;
+                        if next.is_multiple_of(500) {
+                            std::thread::sleep(Duration::from_millis(1));
+                        }
+                    }
+                });
+            }
+            for size in ["16MiB", "32KiB"] {
+                let output = dir.run(&["resize", "--channel", "app", size]);
+                assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""));
+            }
+            rest.store(true, Ordering::Relaxed);
+        });
+        let given_back = channel.counter(Counter::Shrunk);
+        until(|| channel.allocated_bytes() <= SMALL + 4096 * THREADS as u64);
+        assert!(channel.counter(Counter::Shrunk) > given_back);
+    }
+    control.stop();
+    collecting.join().unwrap();
+    let mut found = [0; THREADS];
+    let all = dir.run(&["cat", "--format", "raw"]);
+    for line in lines(&all.stdout) {
+        let (thread, number) = line.split_once(' ').unwrap();
+        let next = &mut found[thread.parse::<usize>().unwrap()];
+        assert_eq!(number.parse(), Ok(*next), "thread {thread}");
+        *next += 1u64;
+    }
+    assert_eq!(found.to_vec(), writers.iter().map(|(_, next)| *next).collect::<Vec<_>>());
+    assert_eq!(dir.audit().0, 0);
+}
+
+/// Lines of JSON as several loggers write them, with and without a level, and lines that are no JSON.
+fn json_lines() -> (Vec<String>, Vec<Option<&'static str>>) {
+    let kinds: [(&str, Option<&str>); 9] = [
+        (r##"{"level":"info","msg":"served","n":#}"##, Some("INFO")),
+        (r##"{"level":50,"time":1732449600000,"pid":7,"msg":"pino #"}"##, Some("ERROR")),
+        (r##"{"severity":"WARNING","message":"slow","n":#}"##, Some("WARN")),
+        (r##"{"lvl":"dbug","msg":"no level that anybody knows","n":#}"##, None),
+        (r##"{"ts":#,"lvl":"trace"}"##, Some("TRACE")),
+        (r##"{"n":#,"text":"a \"level\":\"error\" in a string"}"##, None),
+        (r##"{"log":{"level":"debug"},"n":#}"##, Some("DEBUG")),
+        ("level=\"error\" in plain text #", None),
+        (r##"{"level":"error","n":#"##, None),
+    ];
+    let of = |n: usize| {
+        let (line, level) = kinds[(n * 7 + n / 13) % kinds.len()];
+        (line.replace('#', &n.to_string()), level)
+    };
+    (0..3000).map(of).unzip()
+}
+
+#[test]
+fn lines_of_json_have_the_level_that_they_say() {
+    let (lines, levels) = json_lines();
+    let dir = Dir::new();
+    // Something with a level of its own beside them: none here, but a channel of plain text.
+    assert!(dir.run_with(&["pipe", "--channel", "plain"], b"nothing here\n").status.success());
+    let input = lines.join("\n");
+    assert!(dir.run_with(&["pipe", "--channel", "json"], input.as_bytes()).status.success());
+    let of = |wanted: &dyn Fn(Option<&str>) -> bool| -> Vec<String> {
+        let all = lines.iter().zip(&levels).filter(|(_, level)| wanted(**level));
+        all.map(|(line, _)| line.clone()).collect()
+    };
+    let urgent = ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
+    for archived in [false, true] {
+        for (i, most) in urgent.into_iter().enumerate() {
+            let expected = of(&|level| level.is_some_and(|level| urgent[..=i].contains(&level)));
+            assert!(!expected.is_empty());
+            let than = format!("level <= {most}");
+            for option in [["--level", most], ["--where", &than]] {
+                let found = dir.cat(&option);
+                assert!(found == expected, "{archived} {option:?}: {}", found.len());
+                let count = dir.run(&[&["cat", "--count"], &option[..]].concat()).stdout;
+                assert_eq!(count, format!("{}\n", expected.len()).into_bytes(), "{option:?}");
+                let newest = dir.cat(&[&option[..], &["-n", "7"]].concat());
+                assert_eq!(newest, expected[expected.len().saturating_sub(7)..], "{option:?}");
+            }
+        }
+        let json = ["--channel", "json"];
+        assert!(
+            dir.cat(&[&json[..], &["--where", "!(level <= trace)"]].concat())
+                == of(&|l| l.is_none())
+        );
+        assert!(
+            dir.cat(&["--where", "level != info && level"]) == {
+                of(&|level| level.is_some_and(|level| level != "INFO"))
+            }
+        );
+        let stats = dir.run(&["cat", "--stats", "--format", "json", "--channel", "json"]).stdout;
+        let stats: serde_json::Value = serde_json::from_slice(&stats).unwrap();
+        for level in urgent.map(Some).into_iter().chain([None]) {
+            let is = |of: &&serde_json::Value| of["level"].as_str() == level;
+            let counted = stats["levels"].as_array().unwrap().iter().find(is).unwrap();
+            assert_eq!(counted["records"], levels.iter().filter(|l| **l == level).count());
+        }
+        let shown = dir.run(&["cat", "--format", "json", "--channel", "json"]).stdout;
+        let shown = serde_json::Deserializer::from_slice(&shown).into_iter();
+        let shown = shown.map(|line: Result<serde_json::Value, _>| line.unwrap());
+        let shown: Vec<_> = shown.map(|l| l["level"].as_str().map(str::to_owned)).collect();
+        let levels: Vec<_> = levels.iter().map(|level| level.map(str::to_owned)).collect();
+        assert!(shown == levels);
+        let line = dir.run(&["cat", "--where", "n == 0", "--color", "always", "--tz", "UTC"]);
+        let line = String::from_utf8(line.stdout).unwrap();
+        assert!(line.contains("\u{1b}[32mINFO\u{1b}[0m"), "{line:?}");
+        // Once, whether the member is called so or not.
+        for (n, level) in [(0, " level=info"), (8, " level=warn")] {
+            let n = format!("n == {n}");
+            let logfmt = dir.run(&["cat", "--where", &n, "--format", "logfmt"]).stdout;
+            let logfmt = String::from_utf8(logfmt).unwrap();
+            assert_eq!(logfmt.matches(" level=").count(), 1, "{logfmt}");
+            assert!(logfmt.contains(level), "{logfmt}");
+        }
+        assert!(dir.run(&["--once"]).status.success());
     }
 }

@@ -196,7 +196,7 @@ fn wrong_usage_and_what_is_not_there() {
         let (code, _) = output(dir.path(), wrong);
         assert_eq!(code, 2, "{wrong:?}");
     }
-    assert_eq!(output(dir.path(), &["resize", "--channel", "app", "1MiB"]).0, 1);
+    assert_eq!(output(dir.path(), &["resize", "--channel", "app", "1MiB"]).0, 2);
     assert_eq!(output(dir.path(), &["cat"]).0, 0, "nothing is there, and that is all");
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use relay_collect::args::{When, Zone, level};
 use relay_collect::query::{Expr, Filter, Grep};
-use relay_collect::read::{Count, Follow, Snapshot};
+use relay_collect::read::{Count, Follow, Snapshot, Store};
 use relay_collect::render::{Column, Event, Format, Options, Renderer};
 use relay_fmt::callsite::Level;
 use std::io::{IsTerminal, Write};
@@ -20,7 +20,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// What stands below the help: the language of `--where`, docs/search.md in short.
+const WHERE: &str = "\
+--where: comparisons NAME OP VALUE, joined by && and ||, with ! and ( ):
+  NAME    level, target, message, time, channel, pid, tid, thread, program, host, module, file,
+          line; span.name, span.FIELD of any span around the record; FIELD of the record, or of a message
+          that is a JSON object (id.port for nested ones); field.level for a field of such a name,
+          quotes for one with signs in it: '\"user-agent\" *= curl'. A NAME alone: it is there.
+  OP      == != < <= > >=   numbers as numbers, text as bytes
+          ^= $= *=          begins with, ends with, contains
+          ~                 matches a regular expression
+  VALUE   a word or number, text between quotes; a level; a time as --since takes it
+  What a record does not have makes a comparison false, also with !=. Levels are ordered by urgency:
+  error < warn < info < debug < trace, so 'level <= warn' is --level warn.
+  A field that no record has, most likely misspelt, is said on standard error; so is a channel that
+  there is not, and where all are such, the exit code is 2.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = WHERE, after_help = "--help shows the language of --where.")]
 pub(crate) struct CatArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -138,6 +155,26 @@ impl CatArgs {
             filter = filter.expr(Expr::parse_at(expr, now, &zone)?);
         }
         Ok(filter)
+    }
+
+    /// Says which of the channels that are asked for there are not. Where there is none of them, nothing
+    /// could be shown: that is a mistake, unless one may come.
+    fn know_channels(&self, store: &Store) -> Result<()> {
+        if self.channel.is_empty() {
+            return Ok(());
+        }
+        let known = store.channel_names()?;
+        let unknown: Vec<_> = self.channel.iter().filter(|name| !known.contains(*name)).collect();
+        let all: Vec<_> = known.iter().map(String::as_str).collect();
+        let there = if all.is_empty() { "no channel yet".into() } else { all.join(", ") };
+        let of = |name: &str| format!("no channel is named {name}; there is: {there}");
+        if let Some(name) =
+            unknown.first().filter(|_| unknown.len() == self.channel.len() && !self.follow)
+        {
+            return Err(super::usage(of(name)));
+        }
+        unknown.iter().for_each(|name| super::out::say(&format!("note: {}", of(name))));
+        Ok(())
     }
 
     fn renderer(&self) -> Renderer {
@@ -259,6 +296,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         None => Output::Stdout,
     };
     let store = if args.follow { args.dir.any_store()? } else { args.dir.store()? };
+    args.know_channels(&store)?;
     let renderer = args.renderer();
     let mut out = Pieces { renderer, output, bytes: Vec::new(), failed: None };
     let (mut snapshot, follow) = if args.follow {
@@ -269,6 +307,11 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
     };
     show(&mut snapshot, &mut filter, args, &mut out)?;
     let damaged = say(&mut snapshot.problems, &mut snapshot.notes);
+    if out.failed.is_none() {
+        // What archives could not be listed for was said above.
+        let unknown = store.unknown_fields(&filter).unwrap_or_default();
+        unknown.iter().for_each(|note| super::out::say(note));
+    }
     if args.explain {
         eprintln!("{}", snapshot.plan);
     }

@@ -1,36 +1,134 @@
 //! Asking programs for other buffer sizes while they run.
 
-use super::DirArgs;
-use anyhow::{Result, bail};
+use super::{DirArgs, usage};
+use anyhow::Result;
 use clap::Args;
 use relay_collect::args::ByteSize;
+use relay_collect::read::Channels;
+use relay_log::channel::{ChannelReader, Counter, Status};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "A smaller size takes nothing from records: sub-buffers beyond it are given back once they are\n\
+        archived and the channel has been idle for a second, never under load. What may wait is not\n\
+        lowered. A request takes the place of an earlier one, also of growth that is under way.\n\n\
+        Exit codes: 0 it was asked for; 1 it failed; 2 no such live channel, or a size that cannot be."
+)]
 pub(crate) struct ResizeArgs {
     #[command(flatten)]
     dir: DirArgs,
-    /// The channel
+    /// The channel; where several programs have one of this name, all of them
     #[arg(long)]
     channel: String,
-    /// What it is to keep allocated; what may wait for the collector is raised to it
+    /// What it is to keep allocated, as in 64MiB; what may wait for the collector is raised to it
     size: ByteSize,
 }
 
+/// How long a program is waited for: one that is idle looks once a second.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 pub(crate) fn resize(args: &ResizeArgs) -> Result<ExitCode> {
     let channels = args.dir.store()?.channels()?;
-    let mut out = std::io::stdout().lock();
-    let mut asked = 0;
-    for (file, reader) in &channels.channels {
-        if reader.identity().name == args.channel && reader.is_alive()? {
-            reader.request_resize(args.size.bytes())?;
-            writeln!(out, "{file}: asked for {} bytes", args.size.bytes())?;
-            asked += 1;
+    let chosen = choose(&channels, &args.channel)?;
+    // All of them before the first is asked.
+    for (file, reader) in &chosen {
+        check(args.size, file, reader)?;
+    }
+    let mut asked = Vec::new();
+    for (file, reader) in chosen {
+        let before = reader.status()?;
+        reader.request_resize(args.size.bytes())?;
+        asked.push((file, reader, before));
+    }
+    let until = Instant::now() + PATIENCE;
+    for (file, reader, before) in asked {
+        match taken_up(reader, &before, until)? {
+            Some(now) => tell(args.size, file, &now)?,
+            None => super::say(&format!(
+                "{file}: its program has not taken that up in {} s: it is stopped or very busy, or its channel \
+                has no helper thread; the request stands",
+                PATIENCE.as_secs()
+            )),
         }
     }
-    if asked == 0 {
-        bail!("no live channel is named {}", args.channel);
-    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The live channels of this name.
+fn choose<'c>(channels: &'c Channels, name: &str) -> Result<Vec<(&'c str, &'c ChannelReader)>> {
+    let (mut chosen, mut others) = (Vec::new(), BTreeSet::new());
+    for (file, reader) in &channels.channels {
+        if !reader.is_alive()? {
+            continue;
+        }
+        let own = reader.identity().name.as_str();
+        if own == name {
+            chosen.push((file.as_str(), reader));
+        } else {
+            others.insert(own);
+        }
+    }
+    if !chosen.is_empty() {
+        return Ok(chosen);
+    }
+    let others: Vec<_> = others.into_iter().collect();
+    let there = match &others[..] {
+        [] => "there are none".into(),
+        names => format!("there are: {}", names.join(", ")),
+    };
+    Err(usage(format!("no live channel is named {name}; {there}")))
+}
+
+/// Refuses what the channel cannot have.
+fn check(size: ByteSize, file: &str, reader: &ChannelReader) -> Result<()> {
+    let least = 2 * u64::from(reader.identity().sub_buffer);
+    if size.bytes() < least {
+        let least = ByteSize::new(least);
+        return Err(usage(format!(
+            "{file}: {size} is too small: a channel keeps two sub-buffers at least, here {least}"
+        )));
+    }
+    let most = reader.most_bytes()?;
+    if size.bytes() > most {
+        let most = short(most);
+        return Err(usage(format!(
+            "{file}: {size} is too large: it cannot have more than {most} now, by the free disk and its addresses"
+        )));
+    }
+    Ok(())
+}
+
+/// A size without what nobody wants to read.
+const fn short(bytes: u64) -> ByteSize {
+    ByteSize::new(if bytes < 1 << 20 { bytes } else { bytes >> 20 << 20 })
+}
+
+/// What the channel says once its program has taken the request up.
+fn taken_up(reader: &ChannelReader, before: &Status, until: Instant) -> Result<Option<Status>> {
+    let resized = |status: &Status| status.counters[Counter::Resized as usize];
+    loop {
+        let now = reader.status()?;
+        if resized(&now) != resized(before) {
+            return Ok(Some(now));
+        }
+        if Instant::now() >= until {
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn tell(size: ByteSize, file: &str, now: &Status) -> std::io::Result<()> {
+    let has = if now.allocated > size.bytes() {
+        "; what is beyond is given back when it is idle"
+    } else {
+        ""
+    };
+    let cap = short(now.cap);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{file}: keeps {size} allocated{has}; up to {cap} may wait")
 }

@@ -3,9 +3,9 @@
 use super::compare::ordered;
 use super::eval::{of_known, of_text, of_value};
 use super::parse::{Node, Operand, Test};
-use crate::render::Member;
+use crate::render::{Member, level};
 use relay_fmt::block::columns::{Condition, FieldOf};
-use relay_fmt::callsite::Callsite;
+use relay_fmt::callsite::{Callsite, Level};
 use std::cell::RefCell;
 
 impl Node {
@@ -18,10 +18,17 @@ impl Node {
             Self::Leaf(Operand::Field(name), test) => {
                 let scratch = RefCell::new(Vec::new());
                 Condition::Field(
-                    name,
-                    Box::new(move |field| passes(test, field, &mut scratch.borrow_mut())),
+                    name.as_str(),
+                    Box::new(move |field| {
+                        name.see();
+                        passes(test, field, &mut scratch.borrow_mut())
+                    }),
                 )
             }
+            Self::Leaf(Operand::Level, test) => Condition::Place(
+                Box::new(move |site| level_passes(test, site.level)),
+                Box::new(raw_level(move |level| level_passes(test, level))),
+            ),
             Self::Leaf(operand, test) if of_site(operand) => {
                 Condition::Site(Box::new(move |site| site_passes(operand, test, site)))
             }
@@ -32,7 +39,26 @@ impl Node {
 
 /// Whether an operand is something of the callsite.
 const fn of_site(operand: &Operand) -> bool {
-    matches!(operand, Operand::Level | Operand::Target | Operand::Module | Operand::File)
+    matches!(operand, Operand::Target | Operand::Module | Operand::File)
+}
+
+/// That the level of a raw record passes, if it is an object that says one.
+pub(super) fn raw_level<'a>(passes: impl Fn(Level) -> bool + Copy + 'a) -> Condition<'a> {
+    let of = |field: FieldOf<'_>| match field {
+        FieldOf::Value(value) => level::of_value(value),
+        FieldOf::Json(text) => Member::new(text).with(level::of_value),
+    };
+    // Which of the names counts is not looked at: that one of them may pass is all that is asked here.
+    let key = |key| Condition::Field(key, Box::new(move |field| of(field).is_some_and(passes)));
+    Condition::Any(level::KEYS.into_iter().map(key).collect())
+}
+
+/// As an expression is true of this level.
+pub(super) fn level_passes(test: &Test, level: Level) -> bool {
+    match test {
+        Test::Level(op, than) => ordered(*op, &level, than),
+        _ => of_text(test, level.as_str().as_bytes()),
+    }
 }
 
 fn passes(test: &Test, field: FieldOf<'_>, scratch: &mut Vec<u8>) -> bool {
@@ -45,10 +71,6 @@ fn passes(test: &Test, field: FieldOf<'_>, scratch: &mut Vec<u8>) -> bool {
 /// As the expression is true of an event of this callsite.
 pub(super) fn site_passes(operand: &Operand, test: &Test, site: &Callsite) -> bool {
     match operand {
-        Operand::Level => match test {
-            Test::Level(op, level) => ordered(*op, &site.level, level),
-            _ => of_text(test, site.level.as_str().as_bytes()),
-        },
         Operand::Target => of_text(test, site.target.as_bytes()),
         Operand::Module => of_known(test, site.module.as_bytes()),
         Operand::File => of_known(test, site.file.as_bytes()),
@@ -101,6 +123,10 @@ mod tests {
                 "\"\\ud800\"",
                 "1722000000.25",
                 "-0.0",
+                "\"warn\"",
+                "\"INFO\"",
+                "30",
+                "50",
             ])
             .prop_map(str::to_owned),
         ]
@@ -108,8 +134,11 @@ mod tests {
 
     /// Lines of the same keys, and some that are no objects.
     fn any_line() -> impl Strategy<Value = String> {
-        let key = prop::sample::select(vec!["a", "a.b", "q", "ok", "c"]);
+        let key = prop::sample::select(vec!["a", "a.b", "q", "ok", "c", "level", "severity"]);
         prop_oneof![
+            3 => (any_json(), any_json()).prop_map(|(a, level)| {
+                format!("{{\"a\":{a}, \"level\":{level}}}")
+            }),
             6 => (any_json(), any_json()).prop_map(|(a, q)| format!("{{\"a\":{a}, \"q\":{q}}}")),
             3 => vec((key, any_json()), 0..4).prop_map(|members| {
                 let members: Vec<_> =
@@ -144,7 +173,15 @@ mod tests {
             8 => (name.clone(), op, value).prop_map(|(n, o, v)| format!("field.{n} {o} {v}")),
             2 => name.clone().prop_map(|n| format!("field.{n}")),
             1 => name.prop_map(|n| format!("field.{n} ~ '^[a-z1]'")),
-            1 => prop::sample::select(vec!["level <= warn", "target ^= hyper", "message *= x"])
+            1 => prop::sample::select(vec![
+                "level <= warn",
+                "level == info",
+                "level != error",
+                "level ~ '^W'",
+                "level",
+                "target ^= hyper",
+                "message *= x",
+            ])
                 .prop_map(str::to_owned),
         ];
         leaf.prop_recursive(3, 8, 3, |inner| {

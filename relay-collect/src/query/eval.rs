@@ -1,8 +1,9 @@
 //! Expressions against events, and against what is known of a whole block.
 
 use super::compare::{Literal, ordered};
-use super::condition::site_passes;
+use super::condition::{level_passes, site_passes};
 use super::lex::Op;
+use super::name::Name;
 use super::parse::{Node, Operand, Test};
 use super::{BlockFacts, Scratch};
 use crate::render::value::plain;
@@ -53,6 +54,16 @@ impl Node {
         }
     }
 
+    /// Adds the names of fields that it asks for.
+    pub(super) fn names<'n>(&'n self, out: &mut Vec<&'n Name>) {
+        match self {
+            Self::Any(nodes) | Self::All(nodes) => nodes.iter().for_each(|n| n.names(out)),
+            Self::Not(node) => node.names(out),
+            Self::Leaf(Operand::Field(name), _) => out.push(name),
+            Self::Leaf(..) => {}
+        }
+    }
+
     /// Adds text that every message must contain for this to hold.
     pub(super) fn needles<'n>(&'n self, out: &mut Vec<&'n [u8]>) {
         match self {
@@ -85,7 +96,8 @@ fn leaf(operand: &Operand, test: &Test, event: &Event<'_>, scratch: &mut Scratch
     let source = event.source;
     let place = event.place();
     match operand {
-        Operand::Level | Operand::Target | Operand::Module | Operand::File => {
+        Operand::Level => event.level().is_some_and(|level| level_passes(test, level)),
+        Operand::Target | Operand::Module | Operand::File => {
             place.is_some_and(|site| site_passes(operand, test, site))
         }
         Operand::Time => match test {
@@ -114,10 +126,16 @@ fn leaf(operand: &Operand, test: &Test, event: &Event<'_>, scratch: &mut Scratch
             let mut spans = event.spans.iter();
             spans.any(|s| of_field(test, name, s.values(), scratch))
         }
-        Operand::Field(name) => match event.fields().and_then(|values| last_value(values, name)) {
-            Some(value) => of_value(test, &value, &mut scratch.value),
-            None => of_member(test, name, event, scratch),
-        },
+        Operand::Field(name) => {
+            let own = event.fields().and_then(|values| last_value(values, name.as_str()));
+            match own {
+                Some(value) => {
+                    name.see();
+                    of_value(test, &value, &mut scratch.value)
+                }
+                None => of_member(test, name, event, scratch),
+            }
+        }
     }
 }
 
@@ -148,11 +166,14 @@ fn of_field(test: &Test, name: &str, values: Values<'_>, scratch: &mut Scratch) 
 }
 
 /// As [`of_field`], for what a message that is a JSON object has under this name.
-fn of_member(test: &Test, name: &str, event: &Event<'_>, scratch: &mut Scratch) -> bool {
+fn of_member(test: &Test, name: &Name, event: &Event<'_>, scratch: &mut Scratch) -> bool {
     scratch.text.clear();
     let _ = event.write_message(&mut scratch.text);
-    let member = Object::of(&scratch.text).and_then(|object| object.find(name));
-    member.is_some_and(|member| member.with(|v| of_value(test, v, &mut scratch.value)))
+    let member = Object::of(&scratch.text).and_then(|object| object.find(name.as_str()));
+    member.is_some_and(|member| {
+        name.see();
+        member.with(|v| of_value(test, v, &mut scratch.value))
+    })
 }
 
 pub(super) fn of_value(test: &Test, value: &Value<'_>, scratch: &mut Vec<u8>) -> bool {

@@ -1,5 +1,6 @@
 //! The options that choose events.
 
+use super::condition::raw_level;
 use super::{BlockFacts, Expr};
 use crate::args::ArgError;
 use crate::render::{Event, is_span};
@@ -102,7 +103,7 @@ impl Filter {
         Self::default()
     }
 
-    /// Only what is at least as urgent. What has no level does not pass. Default: everything.
+    /// Only what is at least as urgent. What has no level ([`Event::level`]) does not pass. Default: everything.
     pub const fn level(mut self, level: Level) -> Self {
         self.level = Some(level);
         self
@@ -150,6 +151,25 @@ impl Filter {
         self
     }
 
+    /// The names of fields that expressions ask for and that nothing was seen of so far.
+    pub(crate) fn unseen_fields(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            self.exprs.iter().flat_map(Expr::unseen).map(str::to_owned).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Something has a field of this name.
+    pub(crate) fn see_field(&self, name: &str) {
+        self.exprs.iter().for_each(|expr| expr.see(name));
+    }
+
+    /// The same without patterns and expressions.
+    pub(crate) fn without_text(&self) -> Self {
+        Self { greps: Vec::new(), exprs: Vec::new(), ..self.clone() }
+    }
+
     /// Lets rows about spans pass. Default: no.
     pub const fn spans(mut self, spans: bool) -> Self {
         self.spans = spans;
@@ -178,12 +198,9 @@ impl Filter {
         {
             return false;
         }
-        if self.level.is_none() && self.targets.is_empty() {
-            return true;
-        }
-        event.place().is_some_and(|place| {
-            self.level.is_none_or(|most| place.level <= most) && self.passes_target(&place.target)
-        })
+        let target = || event.place().is_some_and(|place| self.passes_target(&place.target));
+        (self.targets.is_empty() || target())
+            && self.level.is_none_or(|most| event.level().is_some_and(|level| level <= most))
     }
 
     fn passes_target(&self, target: &str) -> bool {
@@ -249,9 +266,14 @@ impl Filter {
         !self.spans
     }
 
-    /// What the expressions ask of fields and callsites.
+    /// What the expressions ask of fields and callsites, and what the level asks of records without a
+    /// callsite.
     pub(crate) fn condition(&self) -> Option<Condition<'_>> {
-        let all: Vec<_> = self.exprs.iter().map(Expr::condition).collect();
+        let mut all: Vec<_> = self.exprs.iter().map(Expr::condition).collect();
+        if let Some(most) = self.level {
+            let raw = raw_level(move |level| level <= most);
+            all.push(Condition::Place(Box::new(|_| true), Box::new(raw)));
+        }
         (!all.is_empty()).then_some(Condition::All(all))
     }
 
@@ -278,7 +300,12 @@ impl Filter {
         (min_ns.max(since), max_ns.min(until))
     }
 
-    /// Whether rows of no callsite may be meant: those without level and target.
+    /// Whether rows of no callsite may be meant, of which a message may say the level.
+    pub(crate) fn may_match_raw(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// Whether rows without level and target may be meant.
     pub(crate) fn any_site(&self) -> bool {
         self.level.is_none() && self.targets.is_empty()
     }

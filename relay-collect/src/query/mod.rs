@@ -19,7 +19,7 @@
 //! around the event, or a field of the event (with `field.` in front where its name is one of these,
 //! between quotes where it has signs in it). A name alone asks whether there is such a thing. To
 //! the right stands a word, a number, or text between quotes. What an event does not have makes a
-//! comparison false, also with `!=`.
+//! comparison false, also with `!=`. docs/search.md has the whole of it.
 //!
 //! Levels are ordered as in the crate `log`: error < warn < info < debug < trace, so that
 //! `level <= warn` means what `--level warn` means.
@@ -29,11 +29,13 @@ mod condition;
 mod eval;
 mod filter;
 mod lex;
+mod name;
 mod parse;
 #[cfg(test)]
 mod tests;
 
 pub use filter::{Filter, Grep, target_matches};
+pub(crate) use name::nearest;
 
 use crate::render::Event;
 use jiff::Timestamp;
@@ -81,7 +83,8 @@ impl std::error::Error for ParseError {}
 /// What is known of a block without reading its rows.
 #[derive(Debug, Clone, Copy)]
 pub struct BlockFacts<'a> {
-    /// For each level that a row's callsite has, the bit `1 << level`.
+    /// For each level that a row has, the bit `1 << level`; where there are rows without a callsite, all
+    /// bits, since their messages may say a level.
     pub level_mask: u8,
     /// The smallest `time_ns` of its rows.
     pub min_ns: i64,
@@ -143,6 +146,25 @@ impl Expr {
     /// What it asks of fields and callsites.
     pub(crate) fn condition(&self) -> Condition<'_> {
         self.root.condition()
+    }
+
+    /// The names of fields that it asks for and that nothing was seen of.
+    pub(crate) fn unseen(&self) -> impl Iterator<Item = &str> {
+        let mut names = Vec::new();
+        self.root.names(&mut names);
+        names.into_iter().filter(|name| !name.is_seen()).map(name::Name::as_str)
+    }
+
+    /// Something has a field of this name.
+    pub(crate) fn see(&self, field: &str) {
+        let mut names = Vec::new();
+        self.root.names(&mut names);
+        names.into_iter().filter(|name| name.as_str() == field).for_each(name::Name::see);
+    }
+
+    /// The names that mean something else than a field of the event.
+    pub(crate) fn built_in<'a>() -> impl Iterator<Item = &'a str> {
+        parse::BUILT_IN.into_iter()
     }
 
     /// Text that the message of every row that is meant contains.

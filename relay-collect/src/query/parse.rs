@@ -7,6 +7,7 @@
 //! ```
 
 use super::lex::{Op, Placed, Token, lex};
+use super::name::Name;
 use super::{ParseError, compare::Literal};
 use crate::args::When;
 use jiff::Timestamp;
@@ -16,6 +17,24 @@ use relay_fmt::callsite::Level;
 
 /// How deep parentheses and negations may nest.
 const MAX_DEPTH: usize = 64;
+
+/// The names that mean something else than a field of the event.
+pub(super) const BUILT_IN: [&str; 14] = [
+    "level",
+    "target",
+    "message",
+    "thread",
+    "pid",
+    "tid",
+    "channel",
+    "program",
+    "host",
+    "module",
+    "file",
+    "line",
+    "time",
+    "span.name",
+];
 
 /// What a comparison looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +57,7 @@ pub(super) enum Operand {
     /// A field of any span around the event.
     SpanField(String),
     /// A field of the event.
-    Field(String),
+    Field(Name),
 }
 
 /// A comparison and what it compares with.
@@ -171,7 +190,7 @@ impl Parser<'_> {
                 }
             }
             Token::Word(word) => self.comparison(Operand::of(&word))?,
-            Token::Quoted(name) => self.comparison(Operand::Field(name))?,
+            Token::Quoted(name) => self.comparison(Operand::Field(name.as_str().into()))?,
             token => {
                 let found = token.describe();
                 return self.fail(at, format!("expected a name, `!` or `(`, found {found}"));

@@ -21,6 +21,7 @@ mod live;
 mod loaded;
 mod looks;
 mod merge;
+mod names;
 mod plan;
 mod prepare;
 mod ranges;

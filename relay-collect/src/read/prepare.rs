@@ -3,12 +3,13 @@
 use super::loaded::Loaded;
 use super::merge::{From, Piece, unreadable};
 use super::plan::times_ns;
+use super::store::Archive;
 use super::work::Work;
 use crate::query::Filter;
-use crate::render::is_span;
-use relay_fmt::archive::{BlockEntry, read_block, read_body};
+use crate::render::{is_span, level};
+use relay_fmt::archive::{BlockEntry, read_block, read_body, read_filter};
 use relay_fmt::block::columns::{self, Group, Wanted};
-use relay_fmt::block::{BlockKind, RowBuffer};
+use relay_fmt::block::{BlockKind, NO_LEVEL, RowBuffer};
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::Kind;
 
@@ -52,7 +53,8 @@ pub(crate) fn tally<W: Work>(piece: &Piece<'_>, filter: &Filter, work: &mut W) -
     let tells = W::TALLIES
         && block.header.kind == BlockKind::Columns as u8
         && filter.tells_by_class()
-        && sources.all(|source| filter.may_match_source(&source.channel, source.pid));
+        && sources.all(|source| filter.may_match_source(&source.channel, source.pid))
+        && !messages_say_levels(archive, block, filter);
     if !tells {
         return None;
     }
@@ -87,6 +89,16 @@ pub(crate) fn tally<W: Work>(piece: &Piece<'_>, filter: &Filter, work: &mut W) -
         }
         Err(error) => Some(Err(unreadable(&archive.name.file, block, &error))),
     }
+}
+
+/// Whether rows without a callsite, which may be meant, may have levels of their own.
+fn messages_say_levels(archive: &Archive, block: &BlockEntry, filter: &Filter) -> bool {
+    if block.header.facts.level_mask & NO_LEVEL == 0 || !filter.may_match_raw() {
+        return false;
+    }
+    // Where it cannot be read, whoever reads the rows says so.
+    let Ok(text) = read_filter(&archive.bytes, block) else { return true };
+    level::ENDS.iter().any(|end| text.can_contain(end))
 }
 
 fn select(

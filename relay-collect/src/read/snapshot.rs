@@ -167,6 +167,7 @@ impl Snapshot {
     ///
     /// Damaged blocks are added to [`Snapshot::problems`].
     pub fn events(&mut self, filter: &mut Filter, reverse: bool, sink: &mut Sink<'_>) {
+        self.see_live_fields(filter);
         let (live, backlog) = (std::mem::take(&mut self.live), std::mem::take(&mut self.backlog));
         let pieces = pieces(&self.archives, live, backlog, filter, &mut self.plan);
         let (wanted, plan) = (filter.clone(), &mut self.plan);
@@ -210,6 +211,7 @@ impl Snapshot {
         make: &dyn Fn() -> W,
         out: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Vec<W> {
+        self.see_live_fields(filter);
         let (live, backlog) = (std::mem::take(&mut self.live), std::mem::take(&mut self.backlog));
         let mut pieces = pieces(&self.archives, live, backlog, filter, &mut self.plan);
         super::merge::sort(&mut pieces, reverse);

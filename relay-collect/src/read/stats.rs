@@ -77,7 +77,7 @@ impl Writer {
 /// What records of one place in a program have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 pub struct Template {
-    /// Their level; `None` for raw records.
+    /// Their level; `None` for raw records, unless they are JSON that says one.
     pub level: Option<Level>,
     /// Their target; empty for raw records.
     pub target: String,
@@ -133,7 +133,7 @@ pub struct Stats {
     buckets: Buckets,
     /// How many events.
     pub records: u64,
-    /// By level, `None` for raw records.
+    /// By level, `None` for what has none.
     pub levels: Tally<Option<Level>>,
     /// By target; raw records have an empty one.
     pub targets: Tally<String>,
@@ -182,9 +182,8 @@ impl Stats {
         self.buckets
     }
 
-    fn class(&mut self, place: Option<(Level, &str)>, text: String, count: u64) {
-        let level = place.map(|(level, _)| level);
-        let target = place.map_or("", |(_, target)| target).to_owned();
+    fn class(&mut self, level: Option<Level>, target: &str, text: String, count: u64) {
+        let target = target.to_owned();
         self.records += count;
         self.levels.add(level, count);
         self.targets.add(target.clone(), count);
@@ -235,8 +234,9 @@ impl Work for Stats {
             }
         }
         for (group, count) in census.groups.iter().zip(counts) {
-            let place = group.callsite.as_ref().map(|site| (site.level, site.target.as_str()));
-            self.class(place, group.template.clone(), count);
+            let place = group.callsite.as_ref();
+            let target = place.map_or("", |site| site.target.as_str());
+            self.class(place.map(|site| site.level), target, group.template.clone(), count);
         }
     }
 
@@ -251,7 +251,7 @@ impl Work for Stats {
                 template_of(&self.message)
             }
         };
-        self.class(place.map(|site| (site.level, site.target.as_str())), text, 1);
+        self.class(event.level(), place.map_or("", |site| &site.target), text, 1);
         self.time(event.row.time_ns, 1);
         self.writers.add(Writer::of(event.source, event.run), 1);
         false

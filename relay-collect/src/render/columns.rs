@@ -11,7 +11,7 @@ use super::object::Object;
 use super::sites::{Keys, Show, Sites};
 use super::{Format, escape, json, logfmt, value};
 use jiff::tz::TimeZone;
-use relay_fmt::callsite::Values;
+use relay_fmt::callsite::{Level, Values};
 use relay_fmt::value::{FieldValue, Value};
 
 /// A part of a record that can be asked for.
@@ -147,7 +147,7 @@ impl Columns {
                 let digits = if nine { Digits::Nine } else { Digits::Six };
                 self.clock.put(event.row.time_ns, digits, text);
             }
-            "level" => text.extend_from_slice(place.map_or("", |p| p.level.as_str()).as_bytes()),
+            "level" => text.extend_from_slice(event.level().map_or("", Level::as_str).as_bytes()),
             "target" => text.extend_from_slice(place.map_or("", |p| &p.target).as_bytes()),
             "module" => text.extend_from_slice(place.map_or("", |p| &p.module).as_bytes()),
             "file" => text.extend_from_slice(place.map_or("", |p| &p.file).as_bytes()),

@@ -2,7 +2,7 @@
 
 use relay_fmt::block::RowBuffer;
 use relay_fmt::bytes::{Cursor, Error, Result};
-use relay_fmt::callsite::{Callsite, Values};
+use relay_fmt::callsite::{Callsite, Level, Values};
 use relay_fmt::message::write_message;
 use relay_fmt::record::{Fragment, Kind, split_inline};
 use relay_fmt::rows::{Row, Run, Source, Span};
@@ -120,6 +120,16 @@ impl<'a> Event<'a> {
             (last.span.id == self.row.span).then_some(&last.span.callsite)
         };
         self.callsite.or_else(span)
+    }
+
+    /// The level: of [`Event::place`]; of a raw record that is a JSON object, what that says.
+    #[must_use]
+    pub fn level(&self) -> Option<Level> {
+        match self.place() {
+            Some(place) => Some(place.level),
+            None if self.row.kind == Kind::Raw => super::level::of_message(self.values),
+            None => None,
+        }
     }
 
     /// The span that this one follows from, for such a row.

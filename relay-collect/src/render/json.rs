@@ -159,6 +159,8 @@ impl Json {
         let site = event.place().map(|c| self.sites.get(c, make_site));
         if let Some(site) = site {
             out.extend_from_slice(&site.head);
+        } else if let Some(level) = event.level() {
+            put_bytes("level", level.as_str().as_bytes(), out);
         }
         if let Some(kind) = kind_name(event.row.kind) {
             put_bytes("kind", kind.as_bytes(), out);

@@ -126,7 +126,15 @@ impl Logfmt {
         if out.len() == begin
             && let Some(object) = Object::of(&self.message)
         {
-            for (name, member) in object.members() {
+            let members = object.members();
+            // Not a second time beside what the message calls so.
+            if site.is_none()
+                && let Some(level) = event.level()
+                && !members.iter().any(|(name, _)| name == "level")
+            {
+                put_word("level", level.as_str().to_ascii_lowercase().as_bytes(), out);
+            }
+            for (name, member) in members {
                 put_key(&name, out);
                 self.scratch.clear();
                 member.put_plain(&mut self.scratch);

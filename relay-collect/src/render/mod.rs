@@ -25,6 +25,7 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod forging;
 mod json;
+pub(crate) mod level;
 mod logfmt;
 mod object;
 #[cfg(test)]

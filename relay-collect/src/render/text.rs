@@ -83,14 +83,17 @@ impl Paint {
         out.push(b' ');
     }
 
+    fn level(self, level: Level, out: &mut Vec<u8>) {
+        let style = level_style(level);
+        self.on(style, out);
+        out.extend_from_slice(level.as_str().as_bytes());
+        self.off(style, out);
+        out.extend(std::iter::repeat_n(b' ', 6usize.saturating_sub(level.as_str().len())));
+    }
+
     fn site(self, callsite: &Callsite) -> Site {
         let (mut level, mut target) = (Vec::new(), Vec::new());
-        let style = level_style(callsite.level);
-        self.on(style, &mut level);
-        level.extend_from_slice(callsite.level.as_str().as_bytes());
-        self.off(style, &mut level);
-        let width = callsite.level.as_str().len();
-        level.extend(std::iter::repeat_n(b' ', 6usize.saturating_sub(width)));
+        self.level(callsite.level, &mut level);
         self.target(&callsite.target, &mut target);
         let show = Show::of(callsite, Show::Rest);
         let keys = Keys::new(callsite, show, |name, out| self.key(name, out));
@@ -121,7 +124,11 @@ impl Text {
         out.push(b' ');
         let place = event.place();
         let site = place.map(|c| self.sites.get(c, |c| paint.site(c)));
-        out.extend_from_slice(site.map_or(b"-     ", |s| &s.level));
+        match (site, event.level()) {
+            (Some(site), _) => out.extend_from_slice(&site.level),
+            (None, Some(level)) => paint.level(level, out),
+            (None, None) => out.extend_from_slice(b"-     "),
+        }
         if self.process {
             put_process(event, out);
         }

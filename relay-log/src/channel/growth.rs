@@ -12,19 +12,36 @@ use rustix::io::Errno;
 
 impl Channel {
     /// Sets the size that is kept allocated, in bytes; at least two sub-buffers. A larger one is
-    /// allocated now, as far as the disk allows; what is beyond a smaller one is given back when it
-    /// is idle. The cap is raised to it where it is lower.
+    /// allocated now, as far as the disk allows, or until another size is set meanwhile; what is
+    /// beyond a smaller one is given back when the channel is idle. The cap is raised to it where it
+    /// is lower, and is never lowered.
     pub fn resize(&self, bytes: u64) {
+        self.set_keep(bytes);
+        self.grow_to_keep(u32::MAX);
+    }
+
+    /// As [`Channel::resize`], without allocating anything.
+    pub(super) fn set_keep(&self, bytes: u64) {
         let size = u64::from(self.identity.sub_buffer);
         let subs = u32::try_from(bytes.div_ceil(size)).unwrap_or(u32::MAX / 2).max(2);
         self.keep.store(subs, Relaxed);
         if subs > self.cap.load(Relaxed) {
             self.set_cap(u64::from(subs) * size);
         }
-        let missing = subs.saturating_sub(self.slots.allocated());
-        let _ = (0..missing).take_while(|_| self.grow_ahead()).count();
         self.count(Counter::Resized, 1);
-        self.handed_back();
+    }
+
+    /// Allocates up to `most` of the sub-buffers that are missing from what is to be kept. Returns
+    /// whether it is worth going on: more are missing, and the disk has given these.
+    pub(super) fn grow_to_keep(&self, most: u32) -> bool {
+        let keep = self.keep();
+        let missing = keep.saturating_sub(self.slots.allocated());
+        let now = missing.min(most);
+        let grown = (0..now).take_while(|_| self.keep() == keep && self.grow_ahead()).count();
+        if grown > 0 {
+            self.handed_back();
+        }
+        grown as u32 == now && missing > now
     }
 
     /// Sub-buffers that stay allocated.

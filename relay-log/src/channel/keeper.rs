@@ -27,6 +27,9 @@ const IDLE: Duration = Duration::from_secs(1);
 const IDLE_TICKS: u32 = 1_000;
 /// The most that it gives back in one tick.
 const SHRINK_AT_ONCE: u32 = 64;
+/// The most that it allocates in one tick because it was asked to: other duties and later requests
+/// do not wait for gigabytes.
+const GROW_AT_ONCE: u32 = 64;
 
 /// Starts the keeper of a channel, unless its configuration says otherwise. When no thread can be
 /// started, there is none.
@@ -34,19 +37,7 @@ pub(crate) fn start(channel: &Arc<Channel>, on_change: Option<OnChange>) {
     if !channel.config.keeper {
         return;
     }
-    let mut keeper = Keeper {
-        channel: Arc::downgrade(channel),
-        word: Arc::clone(&channel.keeper_word),
-        on_change,
-        closings: 0,
-        quiet: 0,
-        resizes: 0,
-        told: channel.allocated_bytes(),
-        next_rate_ns: 100_000_000,
-        next_sync: channel.config.sync_every.map(|every| Instant::now() + every),
-        sync_asked: None,
-        named: Some(Instant::now()),
-    };
+    let mut keeper = Keeper::new(channel, on_change);
     let _ = os::with_signals_blocked(|| {
         let thread = std::thread::Builder::new().name("relay-keeper".into());
         thread.stack_size(256 << 10).spawn(move || keeper.run())
@@ -62,6 +53,8 @@ struct Keeper {
     /// Ticks without a closed sub-buffer.
     quiet: u32,
     resizes: u64,
+    /// Whether what was asked to be kept is not allocated yet.
+    growing: bool,
     /// The allocated size that was told last.
     told: u64,
     next_rate_ns: u64,
@@ -73,6 +66,23 @@ struct Keeper {
 }
 
 impl Keeper {
+    fn new(channel: &Arc<Channel>, on_change: Option<OnChange>) -> Self {
+        Self {
+            channel: Arc::downgrade(channel),
+            word: Arc::clone(&channel.keeper_word),
+            on_change,
+            closings: 0,
+            quiet: 0,
+            resizes: 0,
+            growing: false,
+            told: channel.allocated_bytes(),
+            next_rate_ns: 100_000_000,
+            next_sync: channel.config.sync_every.map(|every| Instant::now() + every),
+            sync_asked: None,
+            named: Some(Instant::now()),
+        }
+    }
+
     fn run(&mut self) {
         super::thread::never_wait();
         loop {
@@ -108,7 +118,8 @@ impl Keeper {
         self.measure_rate(channel);
         // Enough for two ticks at the rate of the last one.
         let spare = u32::try_from(closed.saturating_mul(2)).unwrap_or(64).clamp(2, 64);
-        let mut grown = false;
+        let mut grown = self.growing;
+        self.growing = self.growing && channel.grow_to_keep(GROW_AT_ONCE);
         // When idle it gives back, and would do so with these, without end.
         while self.quiet <= IDLE_TICKS
             && channel.may_grow()
@@ -161,7 +172,8 @@ impl Keeper {
         let asked = channel.map.u64(header::RESIZE_COUNT).load(Relaxed);
         if asked != self.resizes {
             self.resizes = asked;
-            channel.resize(channel.map.u64(header::RESIZE).load(Relaxed));
+            channel.set_keep(channel.map.u64(header::RESIZE).load(Relaxed));
+            self.growing = true;
         }
     }
 
@@ -187,5 +199,43 @@ impl Keeper {
             }
             self.told = now;
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+    use super::super::{ChannelReader, Config};
+    use super::*;
+
+    #[test]
+    fn what_is_asked_later_takes_the_place_of_growth_that_is_under_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::new(dir.path(), "app");
+        (config.sub_buffer, config.initial, config.keeper) = (4096, 16 * 4096, false);
+        let channel = Arc::new(Channel::create(config).unwrap());
+        let file = channel.identity().file_name();
+        let reader = ChannelReader::open(dir.path(), file.as_ref(), None).unwrap();
+        let mut keeper = Keeper::new(&channel, None);
+        keeper.tend(&channel);
+        assert_eq!(channel.allocated_bytes(), 16 * 4096);
+        reader.request_resize(1000 * 4096).unwrap();
+        for ticks in 1..4 {
+            assert!(keeper.tend(&channel), "it does not sleep meanwhile");
+            assert_eq!(channel.allocated_bytes(), (16 + ticks * u64::from(GROW_AT_ONCE)) * 4096);
+        }
+        let grown = channel.allocated_bytes();
+        reader.request_resize(8 * 4096).unwrap();
+        for _ in 0..IDLE_TICKS - 10 {
+            keeper.tend(&channel);
+        }
+        assert_eq!(channel.allocated_bytes(), grown, "not grown, and not idle yet");
+        while keeper.tend(&channel) {}
+        assert_eq!(channel.allocated_bytes(), 8 * 4096);
+        // What was reached is left alone.
+        reader.request_resize(100 * 4096).unwrap();
+        while keeper.tend(&channel) {}
+        assert_eq!(channel.allocated_bytes(), 100 * 4096);
     }
 }

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// What is reserved when address space allows, in bytes.
-const RESERVE: usize = 64 << 30;
+pub(super) const RESERVE: usize = 64 << 30;
 
 #[derive(Debug)]
 pub(crate) struct Mapping {

@@ -4,13 +4,16 @@
 //! and parsed there; the collector's few words are written with pwrite. One page is mapped, without
 //! ever being looked at: its address is where blocked writers are woken.
 
+use super::birth;
 use super::error::OpenError;
 use super::identity::Identity;
 use super::layout::{
     Counter, HEADER_BYTES, IDENTITY_BYTES, SUB_HEADER_BYTES, State, generation, header, low, sub,
     sub_buffer_offset,
 };
+use super::map;
 use super::os;
+use super::shared;
 use memmap2::{MmapOptions, MmapRaw};
 use relay_fmt::time::Rate;
 use rustix::fd::{AsFd, OwnedFd};
@@ -463,7 +466,21 @@ impl ChannelReader {
         self.put(header::DURABLE_NS as u64, &until_ns.to_le_bytes())
     }
 
-    /// Asks the program to keep `bytes` allocated, and to let at least as many wait.
+    /// The largest size that it can be asked to keep now: what it has and what growth may take of the
+    /// free disk, within the addresses that a channel reserves.
+    ///
+    /// # Errors
+    /// When the file or its file system cannot be asked.
+    pub fn most_bytes(&self) -> Result<u64, Errno> {
+        let has = self.status()?.allocated;
+        let free = birth::free_bytes(&self.fd);
+        let room = free.saturating_sub(shared::reserve_bytes(free));
+        Ok(has.saturating_add(room).min(self.identity.initial.max(map::RESERVE as u64)))
+    }
+
+    /// Asks the program to keep `bytes` allocated, and to let at least as many wait. Its keeper takes that
+    /// up within about a second, and counts it in [`Counter::Resized`]; a later request takes the place
+    /// of one that is still being carried out.
     ///
     /// # Errors
     /// When the header page cannot be written.

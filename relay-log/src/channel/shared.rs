@@ -44,9 +44,10 @@ pub struct Channel {
     pub(super) durability: Durability,
 }
 
-/// Free disk that growth leaves alone unless calls would wait for ever, in bytes: the larger of this and a
-/// hundredth of what was free.
-const RESERVE_BYTES: u64 = 16 << 20;
+/// Free disk that growth leaves alone unless calls would wait for ever, in bytes, where so much was free.
+pub(super) fn reserve_bytes(free: u64) -> u64 {
+    (free / 100).max(16 << 20)
+}
 
 fn text_of(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
@@ -130,7 +131,7 @@ impl Channel {
             descriptions: Descriptions::new(),
             next_writer: AtomicU64::new(1),
             cap: AtomicU32::new(0),
-            reserve: RESERVE_BYTES.max(free / 100),
+            reserve: reserve_bytes(free),
             epoch: os::epoch(),
             keep: AtomicU32::new(initial as u32),
             keeper_word: Arc::default(),

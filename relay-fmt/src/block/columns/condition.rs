@@ -28,6 +28,8 @@ pub enum Condition<'a> {
     Not(Box<Self>),
     /// The row has a callsite of which this is true.
     Site(Box<dyn Fn(&Callsite) -> bool + 'a>),
+    /// The row has a callsite of which this is true; or it is raw, and the other condition holds.
+    Place(Box<dyn Fn(&Callsite) -> bool + 'a>, Box<Self>),
     /// The row has a field of this name, and this is true of its last value. What a record's own fields
     /// do not have is looked for among the members of a message that is a JSON object.
     Field(&'a str, Box<dyn Fn(FieldOf<'_>) -> bool + 'a>),
@@ -42,6 +44,7 @@ impl std::fmt::Debug for Condition<'_> {
             Self::Any(any) => f.debug_tuple("Any").field(any).finish(),
             Self::Not(not) => f.debug_tuple("Not").field(not).finish(),
             Self::Site(_) => f.write_str("Site"),
+            Self::Place(_, raw) => f.debug_tuple("Place").field(raw).finish(),
             Self::Field(name, _) => f.debug_tuple("Field").field(name).finish(),
             Self::Unknown => f.write_str("Unknown"),
         }
@@ -205,12 +208,22 @@ impl<'c> OfClass<'c> {
                 step => Step::Not(Box::new(step)),
             },
             Condition::Unknown => Step::Known(UNKNOWN),
-            Condition::Site(test) => Step::Known(match self.site {
-                Some(site) if is_event(self.class.kind) => May::exactly(test(site)),
-                None if self.class.kind == Kind::Raw => NEVER,
-                _ => UNKNOWN,
-            }),
+            Condition::Site(test) => Step::Known(self.place(&**test, NEVER)),
+            Condition::Place(_, raw) if self.is_raw() => self.step(raw),
+            Condition::Place(test, _) => Step::Known(self.place(&**test, UNKNOWN)),
             Condition::Field(name, test) => self.field(name, &**test),
+        }
+    }
+
+    const fn is_raw(&self) -> bool {
+        self.site.is_none() && matches!(self.class.kind, Kind::Raw)
+    }
+
+    fn place(&self, test: &dyn Fn(&Callsite) -> bool, of_raw: May) -> May {
+        match self.site {
+            Some(site) if is_event(self.class.kind) => May::exactly(test(site)),
+            None if self.is_raw() => of_raw,
+            _ => UNKNOWN,
         }
     }
 

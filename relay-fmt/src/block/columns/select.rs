@@ -36,9 +36,9 @@ pub struct Wanted<'a> {
     /// exclude are put together.
     pub condition: Option<&'a Condition<'a>>,
     /// Rows for which all of this is certain are only counted ([`Selected::sure`]), not kept. To be
-    /// set only where nothing else is wanted, a condition included, and `class` is exact for rows with a callsite.
-    /// A row counts where the text that it is shown as holds the needles: of a row whose values do not
-    /// parse that is what its template says.
+    /// set only where nothing else is wanted, a condition included that does not hold of all rows with a
+    /// callsite, and `class` is exact for those rows. A row counts where the text that it is shown as holds
+    /// the needles: of a row whose values do not parse that is what its template says.
     pub count: bool,
 }
 
