@@ -136,6 +136,20 @@ impl BlockBuilder {
         self.rows.push(run, kind, callsite, span, time_ns, payload);
     }
 
+    /// Adds rows, times and payloads, that are alike in all else, as [`BlockBuilder::push`].
+    #[inline]
+    pub fn extend<'a>(
+        &mut self,
+        run: u32,
+        kind: Kind,
+        callsite: Option<u32>,
+        span: u64,
+        rows: impl Iterator<Item = (i64, &'a [u8])>,
+    ) {
+        let callsite = callsite.map_or(0, |callsite| callsite.saturating_add(1));
+        self.rows.extend(run, kind, callsite, span, rows);
+    }
+
     /// What the rows took in their channels so far, in bytes: payloads and a header each.
     #[must_use]
     pub fn raw_bytes(&self) -> u64 {
