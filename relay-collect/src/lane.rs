@@ -6,10 +6,11 @@
 //! 1. `look`: who lives, what waits;
 //! 2. `gather`: what waits longest, up to a block's worth; no writer with a hole in its numbers
 //!    (`holes.rs`: what lies behind one goes round again);
-//! 3. `merge`: rows in time order, encoded;
+//! 3. `merge`: rows in time order, encoded (`ahead.rs`: what can be done meanwhile);
 //! 4. `put`: into the archive;
 //! 5. `account`: now it is archived: positions move, sub-buffers are handed back, writers woken.
 
+use crate::ahead::{self, Ahead};
 use crate::archive_file::ArchiveFile;
 use crate::collector::{CollectError, Context};
 use crate::holes::Behind;
@@ -71,8 +72,8 @@ const MOST_RUNS: usize = 200_000;
 const POSITIONS_EVERY: u64 = 8 << 20;
 /// Channels that have vanished are remembered so long.
 const MISSED: Duration = Duration::from_secs(600);
-/// Of so many sub-buffers the memory is used again: those of a block of the usual sizes.
-const SPARE: usize = 128;
+/// Of so many sub-buffers the memory is used again: those of two blocks of the usual sizes.
+const SPARE: usize = 256;
 /// A block may grow by one in so many bytes to say what its text contains.
 pub(crate) const FILTER_PART: usize = 16;
 
@@ -237,12 +238,16 @@ impl Lane {
         let mut before = Behind::default();
         loop {
             let (mut behind, mut any) = (Behind::default(), false);
-            let mut next = rest.into_iter().peekable();
-            while next.peek().is_some() {
-                let taken = self.gather(ctx, &mut next, (&before, &mut behind))?;
+            let (mut next, mut ahead) = (rest.into_iter(), Ahead::default());
+            while !ahead.is_empty() || next.len() > 0 {
+                if ahead.is_empty() {
+                    let most = ctx.options.block_bytes;
+                    ahead.fill(&mut self.lives, &mut next, &mut self.spare, most);
+                }
+                let taken = self.gather(ctx, std::mem::take(&mut ahead), (&before, &mut behind));
                 if !taken.is_empty() {
                     any = true;
-                    self.archive_block(ctx, &taken)?;
+                    ahead = self.archive_block(ctx, &taken, &mut next)?;
                     self.spare.extend(taken.into_iter().map(|(_, taken)| taken.bytes));
                     self.spare.truncate(SPARE);
                 }
@@ -258,12 +263,13 @@ impl Lane {
         Ok(())
     }
 
-    /// Writes what was taken as one block.
+    /// Writes what was taken as one block. While a backlog grows, what is `next` is taken meanwhile.
     fn archive_block(
         &mut self,
         ctx: &mut Context<'_>,
         taken: &[(usize, Taken)],
-    ) -> Result<(), CollectError> {
+        next: &mut std::vec::IntoIter<(usize, Sub)>,
+    ) -> Result<Ahead, CollectError> {
         if taken.iter().any(|(_, taken)| !taken.parts.is_empty()) {
             // Merging opens and closes spans. The positions that an archive begins with must not say
             // so before the block is in it.
@@ -273,14 +279,23 @@ impl Lane {
         let precision = if ctx.options.micros { Precision::Micros } else { Precision::Nanos };
         let level = self.pace.level();
         let options = BlockOptions { level, precision, ..BlockOptions::default() };
+        let (hurries, most) = (self.pace.hurries(), ctx.options.block_bytes);
+        let (lives, spare, contents) = (&mut self.lives, &mut self.spare, &mut self.contents);
+        contents.hurry(hurries);
+        let mut ahead = Ahead::default();
+        let (rows, encoding) = self.builder.ready(&options);
+        let beside = || {
+            contents.see(rows);
+            if hurries {
+                ahead.fill(lives, next, spare, most);
+            }
+        };
+        let block = ahead::both(hurries, beside, || encoding.encode());
         // What the columns' limits refuse goes in as rows: nothing is too odd to be kept.
-        self.contents.hurry(self.pace.hurries());
-        self.contents.see(self.builder.rows());
-        let block = self
-            .builder
-            .finish(&options)
-            .or_else(|_| self.builder.finish(&BlockOptions { kind: BlockKind::Rows, ..options }));
+        let as_rows = BlockOptions { kind: BlockKind::Rows, ..options };
+        let block = block.or_else(|_| self.builder.ready(&as_rows).1.encode());
         let mut block = block.map_err(CollectError::block)?;
+        self.builder.clear();
         block.filter = self.contents.finish(block.body.len() / FILTER_PART);
         // Without runs there is only something to set aside.
         if !runs.is_empty() {
@@ -289,34 +304,22 @@ impl Lane {
         if taken.iter().any(|(i, _)| self.lives.get(*i).is_some_and(|live| live.durable)) {
             self.sync_if_dirty(ctx)?;
         }
-        self.account(ctx, taken, &runs)
+        self.account(ctx, taken, &runs)?;
+        Ok(ahead)
     }
 
-    /// Takes what waits longest, up to a block's worth; leaves out what lies behind holes.
+    /// Leaves out of what was taken for a block what lies behind holes. The block before is accounted for.
     fn gather(
         &mut self,
         ctx: &mut Context<'_>,
-        next: &mut dyn Iterator<Item = (usize, Sub)>,
+        Ahead { mut taken, failed }: Ahead,
         (before, behind): (&Behind, &mut Behind),
-    ) -> Result<Vec<(usize, Taken)>, CollectError> {
-        let mut taken: Vec<(usize, Taken)> = Vec::new();
-        let mut bytes = 0;
-        while bytes < ctx.options.block_bytes
-            && let Some((index, sub)) = next.next()
-        {
+    ) -> Vec<(usize, Taken)> {
+        for (index, errno) in failed {
             let Some(live) = self.lives.get_mut(index) else { continue };
-            match live.take(&sub, self.spare.pop().unwrap_or_default()) {
-                Ok(Some(new)) => {
-                    bytes += new.bytes.len() as u64;
-                    taken.push((index, new));
-                }
-                Ok(None) => {}
-                Err(errno) => {
-                    live.unread = true;
-                    let path = ctx.options.live_dir.join(&live.file);
-                    ctx.notes.leave(format!("{} cannot be read: {errno}", path.display()));
-                }
-            }
+            live.unread = true;
+            let path = ctx.options.live_dir.join(&live.file);
+            ctx.notes.leave(format!("{} cannot be read: {errno}", path.display()));
         }
         crate::holes::leave_out(&self.lives, &mut taken, before, behind);
         for live in self.lives.iter_mut().filter(|live| live.missing) {
@@ -327,7 +330,7 @@ impl Lane {
             live.missing = false;
         }
         taken.retain(|(_, taken)| !taken.parts.is_empty() || taken.bad.is_some());
-        Ok(taken)
+        taken
     }
 
     /// The block is in the archive: so are its runs.

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod ahead;
 mod archive_file;
 pub mod args;
 mod catalogue;

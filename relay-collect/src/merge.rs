@@ -101,7 +101,7 @@ impl<'a> Merge<'a> {
             // As long as this writer stays the earliest, the heap is left alone.
             let limit = heap.peek().map_or((i64::MAX, usize::MAX), |Reverse(next)| *next);
             loop {
-                self.emit(queue);
+                self.emit(queue, |order| (order, i) <= limit);
                 if !self.advance(queue) {
                     break;
                 }
@@ -159,27 +159,16 @@ impl<'a> Merge<'a> {
         Some((taken, taken.parts.get(at.part)?))
     }
 
-    /// Moves to the writer's next numbered record; `false` when there is none.
+    /// Moves to the writer's next numbered record, if it is not there already; `false` when there is none.
     fn advance(&mut self, queue: &mut Queue<'a>) -> bool {
-        loop {
-            for record in queue.records.by_ref().map_while(Result::ok) {
-                match record.kind {
-                    Kind::Anchor => {
-                        if let Ok(anchor) = Anchor::parse(record.header.tick, record.payload) {
-                            queue.hand.anchor = anchor;
-                        }
-                    }
-                    kind if kind.is_numbered() => {
-                        let time = queue.hand.anchor.real_of(record.header.tick, queue.rate);
-                        queue.next = Some((record, time));
-                        return true;
-                    }
-                    _ => {}
-                }
+        while queue.next.is_none() {
+            queue.next = queue.read();
+            if queue.next.is_none() {
+                let Some(at) = queue.parts.next() else { return false };
+                self.begin(queue, at);
             }
-            let Some(at) = queue.parts.next() else { return false };
-            self.begin(queue, at);
         }
+        true
     }
 
     /// Begins a part of a writer: a run of the block.
@@ -209,14 +198,27 @@ impl<'a> Merge<'a> {
         queue.run = self.builder.run(run);
     }
 
-    /// Pushes the writer's next record as a row.
-    fn emit(&mut self, queue: &mut Queue<'a>) {
+    /// Pushes the writer's next record as a row, and with it those behind it that are like it, as long as
+    /// what they sort by `may_go`.
+    fn emit(&mut self, queue: &mut Queue<'a>, may_go: impl Fn(i64) -> bool) {
         let Some((record, time_ns)) = queue.next.take() else { return };
         queue.floor_ns = queue.floor_ns.max(time_ns);
+        if record.kind == Kind::Event
+            && let known @ Some(_) = self.callsite(queue.live, record.header.callsite)
+        {
+            let (run, rows) = (queue.run, queue.alike((record, time_ns), may_go));
+            self.builder.extend(run, Kind::Event, known, 0, rows);
+        } else {
+            self.emit_one(queue, &record, time_ns);
+        }
         if let Some(run) = self.runs.get_mut(queue.run_at) {
             run.max_ns = queue.floor_ns;
         }
-        let (kind, span, payload, inline) = self.take_apart(queue.live, &record, time_ns);
+    }
+
+    /// Pushes a record of any kind as a row.
+    fn emit_one(&mut self, queue: &Queue<'a>, record: &Record<'a>, time_ns: i64) {
+        let (kind, span, payload, inline) = self.take_apart(queue.live, record, time_ns);
         let callsite = match inline {
             Some(description) => {
                 let site =
@@ -315,9 +317,53 @@ impl<'a> Merge<'a> {
     }
 }
 
-impl Queue<'_> {
+impl<'a> Queue<'a> {
     /// What the next row sorts by.
     fn order(&self) -> i64 {
         self.next.as_ref().map_or(i64::MAX, |(_, time)| (*time).max(self.floor_ns))
+    }
+
+    /// The next numbered record of the part, and its time.
+    #[inline]
+    fn read(&mut self) -> Option<(Record<'a>, i64)> {
+        for record in self.records.by_ref().map_while(Result::ok) {
+            match record.kind {
+                Kind::Anchor => {
+                    if let Ok(anchor) = Anchor::parse(record.header.tick, record.payload) {
+                        self.hand.anchor = anchor;
+                    }
+                }
+                kind if kind.is_numbered() => {
+                    let time = self.hand.anchor.real_of(record.header.tick, self.rate);
+                    return Some((record, time));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Times and payloads of an event and of those of its callsite that follow in the part and whose order
+    /// `may_go`. The first that does not is `next` then.
+    fn alike(
+        &mut self,
+        first: (Record<'a>, i64),
+        may_go: impl Fn(i64) -> bool,
+    ) -> impl Iterator<Item = (i64, &'a [u8])> {
+        let callsite = first.0.header.callsite;
+        let mut first = Some((first.1, first.0.payload));
+        std::iter::from_fn(move || {
+            first.take().or_else(|| {
+                let (record, time_ns) = self.read()?;
+                let order = time_ns.max(self.floor_ns);
+                let like = record.kind == Kind::Event && record.header.callsite == callsite;
+                if !(like && may_go(order)) {
+                    self.next = Some((record, time_ns));
+                    return None;
+                }
+                self.floor_ns = order;
+                Some((time_ns, record.payload))
+            })
+        })
     }
 }

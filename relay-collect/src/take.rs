@@ -72,6 +72,7 @@ impl Live {
         let mut records = at.records;
         let mut open: Option<Part> = None;
         let mut hand = taken.hand.take();
+        let mut known = 0;
         for record in Records::new(&taken.bytes, generation) {
             let read = record.and_then(|record| {
                 let from = start + record.offset as u32;
@@ -93,7 +94,10 @@ impl Live {
                     _ => {}
                 }
                 let site = record.header.callsite;
-                self.missing |= site != 0 && self.callsite(site).is_none();
+                if site != 0 && site != known {
+                    self.missing |= self.callsite(site).is_none();
+                    known = site;
+                }
                 let by = hand.as_mut().ok_or(relay_fmt::Error::new("records of no writer"))?;
                 let numbered = u32::from(record.kind.is_numbered());
                 if fresh {

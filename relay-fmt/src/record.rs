@@ -197,11 +197,12 @@ impl<'a> Records<'a> {
             return Err(Error::new("a record belongs to another generation"));
         }
         let kind = Kind::from_u8(header.kind).ok_or(Error::new("a record has an unknown kind"))?;
-        let payload = input.bytes(len - HEADER_LEN)?;
-        input.bytes(padded(len) - len)?;
-        let record =
-            Record { header, kind, payload, offset: self.offset, end: self.offset + padded(len) };
-        self.offset = record.end;
+        // With the padding, so that one comparison is enough for both.
+        let padded = rest.get(..padded(len)).ok_or(Error::new("a length reaches past the end"))?;
+        let payload = padded.get(HEADER_LEN..len).unwrap_or_default();
+        let end = self.offset + padded.len();
+        let record = Record { header, kind, payload, offset: self.offset, end };
+        self.offset = end;
         Ok(record)
     }
 }

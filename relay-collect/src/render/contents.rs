@@ -38,24 +38,30 @@ impl Contents {
         // For each callsite: nothing yet, or its sieve where it has one.
         let mut sieves: Vec<Option<Option<Sieve<'_>>>> = Vec::new();
         sieves.resize_with(rows.callsites.len(), || None);
-        let mut start = 0;
-        let all = rows.kind.iter().zip(&rows.callsite).zip(&rows.end);
-        let printed = all.map(|((kind, callsite), end)| {
-            let payload = rows.payload.get(start..*end).unwrap_or_default();
-            start = *end;
-            let at = (*callsite as usize).wrapping_sub(1);
-            match (kind, rows.callsites.get(at), sieves.get_mut(at)) {
-                (Kind::Raw, ..) => self.filter.add(payload),
-                (Kind::Event | Kind::SpanEvent, Some(callsite), Some(sieve)) => {
-                    let sieve = sieve.get_or_insert_with(|| Sieve::new(callsite, &mut self.filter));
-                    let Some(sieve) = sieve else { return true };
-                    return !sieve.add(callsite, payload, &mut self.filter);
-                }
-                (kind, ..) => return !is_span(*kind),
+        let mut printed = Vec::with_capacity(rows.len());
+        let (mut start, mut all) = (0, rows.kind.iter().zip(&rows.end));
+        for alike in rows.callsite.chunk_by(|a, b| a == b) {
+            let at =
+                alike.first().map_or(usize::MAX, |callsite| (*callsite as usize).wrapping_sub(1));
+            let mut sieve = rows.callsites.get(at).zip(sieves.get_mut(at));
+            for (kind, end) in all.by_ref().take(alike.len()) {
+                let payload = rows.payload.get(start..*end).unwrap_or_default();
+                start = *end;
+                printed.push(match (kind, &mut sieve) {
+                    (Kind::Raw, _) => {
+                        self.filter.add(payload);
+                        false
+                    }
+                    (Kind::Event | Kind::SpanEvent, Some((callsite, sieve))) => {
+                        let new = || Sieve::new(callsite, &mut self.filter);
+                        let sieve = sieve.get_or_insert_with(new).as_mut();
+                        !sieve.is_some_and(|sieve| sieve.add(callsite, payload, &mut self.filter))
+                    }
+                    (kind, _) => !is_span(*kind),
+                });
             }
-            false
-        });
-        printed.collect()
+        }
+        printed
     }
 
     /// Adds the messages of these rows.

@@ -66,6 +66,28 @@ impl RowBuffer {
         self.end.push(self.payload.len());
     }
 
+    /// Appends rows, times and payloads, that are alike in all else.
+    #[inline]
+    pub fn extend<'a>(
+        &mut self,
+        run: u32,
+        kind: Kind,
+        callsite: u32,
+        span: u64,
+        rows: impl Iterator<Item = (i64, &'a [u8])>,
+    ) {
+        for (time_ns, payload) in rows {
+            self.time_ns.push(time_ns);
+            self.payload.extend_from_slice(payload);
+            self.end.push(self.payload.len());
+        }
+        let len = self.end.len();
+        self.run.resize(len, run);
+        self.kind.resize(len, kind);
+        self.callsite.resize(len, callsite);
+        self.span.resize(len, span);
+    }
+
     /// The payload of row `i`; empty when there is no such row.
     #[must_use]
     pub fn payload_of(&self, i: usize) -> &[u8] {

@@ -56,9 +56,50 @@ pub struct BlockBuilder {
     sources: HashMap<ChannelId, u32>,
     spans: HashMap<(u32, u64), u32>,
     callsites: HashMap<Arc<Callsite>, u32>,
-    encoder: Option<((i32, Precision), Box<Encoder>)>,
+    encoder: Kept,
     /// By address. The callsite is kept alive, so that no other one can get its address.
     addresses: HashMap<usize, (u32, Arc<Callsite>)>,
+}
+
+/// An encoder that keeps its memory from block to block, and what it was made for.
+type Kept = Option<((i32, Precision), Box<Encoder>)>;
+
+/// Encodes the rows of a [`BlockBuilder`].
+#[derive(Debug)]
+pub struct Encoding<'a> {
+    rows: &'a RowBuffer,
+    encoder: &'a mut Kept,
+    options: BlockOptions,
+}
+
+impl Encoding<'_> {
+    /// The block, as yet without a filter.
+    ///
+    /// # Errors
+    /// As [`encode`].
+    pub fn encode(self) -> Result<EncodedBlock, Error> {
+        let (options, mut body) = (self.options, Vec::new());
+        let facts = Facts::of(self.rows);
+        let sections = match options.kind {
+            BlockKind::Columns => self.columns(&mut body)?,
+            kind @ BlockKind::Rows => encode(self.rows, kind, options.level, &mut body)?,
+        };
+        Ok(EncodedBlock { kind: options.kind, facts, sections, filter: Filter::default(), body })
+    }
+
+    fn columns(self, body: &mut Vec<u8>) -> Result<Sections, Error> {
+        let wanted = (self.options.level, self.options.precision);
+        let mut encoder = match self.encoder.take() {
+            Some((made, encoder)) if made == wanted => encoder,
+            _ => Box::new(Encoder::new(wanted.0)?.precision(wanted.1)),
+        };
+        let encoded = encoder.encode(self.rows, body);
+        *self.encoder = Some((wanted, encoder));
+        encoded?;
+        let mut sections = Sections::default();
+        sections.push(body.len())?;
+        Ok(sections)
+    }
 }
 
 fn index(len: usize) -> u32 {
@@ -136,6 +177,20 @@ impl BlockBuilder {
         self.rows.push(run, kind, callsite, span, time_ns, payload);
     }
 
+    /// Adds rows, times and payloads, that are alike in all else, as [`BlockBuilder::push`].
+    #[inline]
+    pub fn extend<'a>(
+        &mut self,
+        run: u32,
+        kind: Kind,
+        callsite: Option<u32>,
+        span: u64,
+        rows: impl Iterator<Item = (i64, &'a [u8])>,
+    ) {
+        let callsite = callsite.map_or(0, |callsite| callsite.saturating_add(1));
+        self.rows.extend(run, kind, callsite, span, rows);
+    }
+
     /// What the rows took in their channels so far, in bytes: payloads and a header each.
     #[must_use]
     pub fn raw_bytes(&self) -> u64 {
@@ -159,32 +214,19 @@ impl BlockBuilder {
     /// # Errors
     /// As [`encode`]; what has been gathered stays.
     pub fn finish(&mut self, options: &BlockOptions) -> Result<EncodedBlock, Error> {
-        let mut body = Vec::new();
+        let block = self.ready(options).1.encode()?;
+        self.clear();
+        Ok(block)
+    }
+
+    /// What has been gathered, and what encodes it: so that somebody else can look at the rows meanwhile.
+    /// It stays until [`BlockBuilder::clear`].
+    pub fn ready(&mut self, options: &BlockOptions) -> (&RowBuffer, Encoding<'_>) {
         if options.precision == Precision::Micros {
             self.cut_times();
         }
-        let sections = match options.kind {
-            BlockKind::Columns => self.columns(options, &mut body)?,
-            kind @ BlockKind::Rows => encode(&self.rows, kind, options.level, &mut body)?,
-        };
-        let facts = Facts::of(&self.rows);
-        self.clear();
-        Ok(EncodedBlock { kind: options.kind, facts, sections, filter: Filter::default(), body })
-    }
-
-    /// Columns, with an encoder that keeps its memory from block to block.
-    fn columns(&mut self, options: &BlockOptions, body: &mut Vec<u8>) -> Result<Sections, Error> {
-        let wanted = (options.level, options.precision);
-        let mut encoder = match self.encoder.take() {
-            Some((made, encoder)) if made == wanted => encoder,
-            _ => Box::new(Encoder::new(options.level)?.precision(options.precision)),
-        };
-        let encoded = encoder.encode(&self.rows, body);
-        self.encoder = Some((wanted, encoder));
-        encoded?;
-        let mut sections = Sections::default();
-        sections.push(body.len())?;
-        Ok(sections)
+        let (rows, encoder) = (&self.rows, &mut self.encoder);
+        (rows, Encoding { rows, encoder, options: *options })
     }
 
     /// Cuts times to microseconds before anything is derived from them.

@@ -32,8 +32,10 @@ impl Times {
     /// The times of these rows; `None` when there are none.
     #[must_use]
     pub fn of(rows: &RowBuffer) -> Option<Self> {
-        let min_ns = *rows.time_ns.iter().min()?;
-        Some(Self { min_ns, max_ns: *rows.time_ns.iter().max()? })
+        let first = *rows.time_ns.first()?;
+        let widen = |(min, max): (i64, i64), time: &i64| (min.min(*time), max.max(*time));
+        let (min_ns, max_ns) = rows.time_ns.iter().fold((first, first), widen);
+        Some(Self { min_ns, max_ns })
     }
 }
 
@@ -68,7 +70,7 @@ impl Facts {
     pub fn of(rows: &RowBuffer) -> Self {
         let mut used = vec![false; rows.callsites.len()];
         let mut level_mask = 0u8;
-        for callsite in &rows.callsite {
+        for callsite in rows.callsite.chunk_by(|a, b| a == b).filter_map(<[u32]>::first) {
             match (*callsite as usize).checked_sub(1).and_then(|c| used.get_mut(c)) {
                 Some(used) => *used = true,
                 None => level_mask |= NO_LEVEL,
@@ -88,10 +90,17 @@ impl Facts {
         // As `RowBuffer::rows` has them.
         let mut order: Vec<i64> = rows.runs.iter().map(|run| run.floor_ns).collect();
         let (mut min_order_ns, mut max_order_ns) = (i64::MAX, i64::MIN);
-        for (run, time) in rows.run.iter().zip(&rows.time_ns) {
-            let Some(order) = order.get_mut(*run as usize) else { break };
-            *order = (*order).max(*time);
-            (min_order_ns, max_order_ns) = (min_order_ns.min(*order), max_order_ns.max(*order));
+        let mut times = &rows.time_ns[..];
+        for rows in rows.run.chunk_by(|a, b| a == b) {
+            let Some(order) = rows.first().and_then(|run| order.get_mut(*run as usize)) else {
+                break;
+            };
+            let Some((here, behind)) = times.split_at_checked(rows.len()) else { break };
+            // Within a run the order never falls: the first is the least and the last the largest.
+            min_order_ns = here.iter().take(1).fold(min_order_ns, |min, t| min.min(*t.max(order)));
+            *order = here.iter().fold(*order, |max, time| max.max(*time));
+            max_order_ns = max_order_ns.max(*order);
+            times = behind;
         }
         Self {
             rows: rows.len() as u64,

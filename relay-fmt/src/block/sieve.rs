@@ -62,55 +62,58 @@ impl<'a> Sieve<'a> {
         payload: &'a [u8],
         filter: &mut FilterBuilder,
     ) -> bool {
-        // A hole whose value a sparse record leaves out joins what stands around it.
-        let all = (1u64 << self.holes.len()) - 1;
-        self.holes.is_empty() || self.fill(callsite, payload, filter) == Some(all)
+        let mut input = Cursor::new(payload);
+        let filled = match callsite.layout {
+            _ if self.holes.is_empty() => return true,
+            Layout::Packed => self.fill_all(callsite, &mut input, filter),
+            Layout::Sparse => self.fill_some(callsite, &mut input, filter),
+        };
+        // More values than the callsite has: who prints them stops somewhere.
+        filled.is_some() && input.is_empty()
     }
 
-    /// Adds the values of a record; gives the holes that have one, a bit each. `None` where they do not
-    /// parse.
-    fn fill(
+    /// Adds a value of each field. `None` where they do not parse.
+    fn fill_all(
         &mut self,
         callsite: &Callsite,
-        payload: &'a [u8],
+        input: &mut Cursor<'a>,
         filter: &mut FilterBuilder,
-    ) -> Option<u64> {
-        let (mut input, mut filled) = (Cursor::new(payload), 0);
-        match callsite.layout {
-            Layout::Packed => {
-                for (index, field) in callsite.fields.iter().enumerate() {
-                    filled |= self.take(index, &mut input, field.of, filter)?;
-                }
-            }
-            Layout::Sparse => {
-                while !input.is_empty() {
-                    let index = input.u8().ok()?;
-                    if index == NAMED {
-                        input.text().ok()?;
-                        Value::parse_tagged(&mut input).ok()?;
-                        continue;
-                    }
-                    callsite.fields.get(usize::from(index))?;
-                    filled |= self.take(usize::from(index), &mut input, Type::Tagged, filter)?;
-                }
-            }
+    ) -> Option<()> {
+        for (hole, field) in self.holes.iter_mut().zip(&callsite.fields) {
+            hole.take(input, field.of, filter)?;
         }
-        // More values than the callsite has: who prints them stops somewhere.
-        input.is_empty().then_some(filled)
+        for field in callsite.fields.iter().skip(self.holes.len()) {
+            Value::parse(input, field.of).ok()?;
+        }
+        Some(())
     }
 
-    /// Takes a value, and adds it if it fills a hole; gives the hole's bit.
-    #[inline]
-    fn take(
+    /// Adds the values that are there. `None` where they do not parse or a hole has none: it joins what
+    /// stands around it.
+    fn fill_some(
         &mut self,
-        index: usize,
+        callsite: &Callsite,
         input: &mut Cursor<'a>,
-        of: Type,
         filter: &mut FilterBuilder,
-    ) -> Option<u64> {
-        match self.holes.get_mut(index) {
-            Some(hole) => hole.take(input, of, filter).map(|()| 1 << index),
-            None => Value::parse(input, of).ok().map(|_| 0),
+    ) -> Option<()> {
+        let mut filled = 0u64;
+        while !input.is_empty() {
+            let index = input.u8().ok()?;
+            if index == NAMED {
+                input.text().ok()?;
+                Value::parse_tagged(input).ok()?;
+                continue;
+            }
+            callsite.fields.get(usize::from(index))?;
+            match self.holes.get_mut(usize::from(index)) {
+                Some(hole) => {
+                    hole.take(input, Type::Tagged, filter)?;
+                    filled |= 1 << index;
+                }
+                None => drop(Value::parse_tagged(input).ok()?),
+            }
         }
+        let all = (1 << self.holes.len()) - 1;
+        (filled == all).then_some(())
     }
 }

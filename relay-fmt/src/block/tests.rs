@@ -126,6 +126,41 @@ fn any_rows() -> impl Strategy<Value = RowBuffer> {
 
 proptest! {
     #[test]
+    fn rows_that_are_alike_go_in_together_as_one_by_one(rows in any_rows()) {
+        let mut together = RowBuffer {
+            sources: rows.sources.clone(),
+            runs: rows.runs.clone(),
+            callsites: rows.callsites.clone(),
+            spans: rows.spans.clone(),
+            ..RowBuffer::default()
+        };
+        let all = |i: usize| (rows.run[i], rows.kind[i], rows.callsite[i], rows.span[i]);
+        let numbers: Vec<usize> = (0..rows.len()).collect();
+        for alike in numbers.chunk_by(|a, b| all(*a) == all(*b)) {
+            let (run, kind, callsite, span) = all(alike[0]);
+            let rows = alike.iter().map(|i| (rows.time_ns[*i], rows.payload_of(*i)));
+            together.extend(run, kind, callsite, span, rows);
+        }
+        prop_assert_eq!(together, rows);
+    }
+
+    #[test]
+    fn facts_are_those_of_the_rows_one_by_one(rows in any_rows()) {
+        let facts = Facts::of(&rows);
+        let order = || rows.rows().map(|row| row.order_ns);
+        prop_assert_eq!(facts.min_order_ns, order().min().unwrap_or(i64::MAX));
+        prop_assert_eq!(facts.max_order_ns, order().max().unwrap_or(i64::MIN));
+        let times = || rows.time_ns.iter().copied();
+        let span = times().min().zip(times().max());
+        prop_assert_eq!(facts.times, span.map(|(min_ns, max_ns)| Times { min_ns, max_ns }));
+        let unnamed = rows.rows().any(|row| row.callsite.is_none());
+        prop_assert_eq!(facts.level_mask & NO_LEVEL != 0, unnamed);
+        for row in rows.rows() {
+            prop_assert!(row.callsite.is_none_or(|callsite| facts.has_callsite(callsite)));
+        }
+    }
+
+    #[test]
     fn any_rows_come_back(rows in any_rows(), level in 1i32..4) {
         let mut body = Vec::new();
         let sections = encode(&rows, BlockKind::Rows, level, &mut body).unwrap();

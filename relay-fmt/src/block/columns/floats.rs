@@ -45,11 +45,13 @@ fn scaled_back(mantissa: i64, power: f64, width: Width) -> u64 {
 }
 
 fn mantissa(bits: u64, power: f64, width: Width) -> Option<i64> {
-    let scaled = (widen(bits, width) * power).round();
+    let scaled = widen(bits, width) * power;
     if scaled.is_nan() || scaled.abs() > EXACT {
         return None;
     }
-    let mantissa = scaled as i64;
+    // `round` is a call into the C library where the processor is not known to have it. Whether this
+    // was the right integer shows when it is scaled back.
+    let mantissa = (scaled + 0.5f64.copysign(scaled)) as i64;
     (scaled_back(mantissa, power, width) == bits).then_some(mantissa)
 }
 

@@ -133,24 +133,29 @@ impl Layout {
     }
 
     fn scatter(&mut self, scan: &Scan) {
-        let mut values = scan.split.values.iter();
-        for number in &scan.class {
-            let Some(class) = scan.classes.list.get(*number as usize) else {
-                continue;
+        let mut values = &scan.split.values[..];
+        for alike in scan.class.chunk_by(|a, b| a == b) {
+            let Some(number) = alike.first().map(|number| *number as usize) else { continue };
+            let Some(class) = scan.classes.list.get(number) else { continue };
+            let Some(place) = self.places.get_mut(number) else { continue };
+            let (columns, mut at) = (class.groups.len(), place.cells + place.seen);
+            place.seen += alike.len();
+            let Some((here, behind)) = values.split_at_checked(columns * alike.len()) else {
+                break;
             };
-            let Some(place) = self.places.get_mut(*number as usize) else {
-                continue;
-            };
-            let mut at = place.cells + place.seen;
-            place.seen += 1;
-            for (group, value) in class.groups.iter().zip(values.by_ref()) {
-                if let Some(cell) = self.own.get_mut(at) {
-                    *cell = *value;
-                }
+            values = behind;
+            for nth in 0..columns {
+                let column = here.chunks_exact(columns).filter_map(|row| row.get(nth));
+                let cells = self.own.get_mut(at..).unwrap_or_default();
+                cells.iter_mut().zip(column).for_each(|(cell, value)| *cell = *value);
                 at += class.rows;
-                let Some(next) = self.next.get_mut(*group as usize) else {
-                    continue;
-                };
+            }
+            if class.groups.iter().all(|group| *group == ALONE) {
+                continue;
+            }
+            // Row by row: two values of a row may be of one group.
+            for (group, value) in class.groups.iter().cycle().zip(here) {
+                let Some(next) = self.next.get_mut(*group as usize) else { continue };
                 if let Some(cell) = self.shared.get_mut(*next) {
                     *cell = *value;
                 }

@@ -128,6 +128,12 @@ impl FilterBuilder {
         self.threes_only = only;
     }
 
+    /// Whether nothing of digits is kept, as [`FilterBuilder::threes_only`] was told.
+    #[inline]
+    pub(super) const fn is_threes_only(&self) -> bool {
+        self.threes_only
+    }
+
     /// Adds a text. Needles that reach from one text into the next are not looked for.
     pub fn add(&mut self, text: &[u8]) {
         self.add_threes(text);

@@ -47,10 +47,10 @@ pub(super) struct Hole<'a> {
     /// The last longer one.
     long: u64,
     longs: u32,
-    /// Whether all threes of longer ones are there.
+    /// Whether all threes of longer ones are there; never where it is not `apart`.
     all_longs: bool,
     floats: u32,
-    /// For each [`Float`], whether all of its kind have been added.
+    /// For each [`Float`], whether all of its kind have been added: none where it is not `apart`.
     all_floats: u32,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Hole<'a> {
     }
 
     /// Takes a value, and adds what is not known to be there. `None` when it is no value of this type.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(
         &mut self,
         input: &mut Cursor<'a>,
@@ -103,18 +103,22 @@ impl<'a> Hole<'a> {
         Some(())
     }
 
+    #[inline]
     fn add_string(&mut self, text: &'a [u8], filter: &mut FilterBuilder) -> Option<()> {
         // What came before has been looked at.
-        if self.texts.is_new(text) {
-            let Ok(text) = std::str::from_utf8(text) else {
-                self.texts = Recent::default();
-                return None;
-            };
-            self.print(Value::Str(text), filter);
-        }
+        if self.texts.is_new(text) { self.add_new_string(text, filter) } else { Some(()) }
+    }
+
+    fn add_new_string(&mut self, text: &'a [u8], filter: &mut FilterBuilder) -> Option<()> {
+        let Ok(text) = std::str::from_utf8(text) else {
+            self.texts = Recent::default();
+            return None;
+        };
+        self.print(Value::Str(text), filter);
         Some(())
     }
 
+    #[inline]
     fn add_signed(&mut self, number: i64, filter: &mut FilterBuilder) {
         match u64::try_from(number) {
             Ok(number) => self.add_whole(number, filter),
@@ -122,7 +126,15 @@ impl<'a> Hole<'a> {
         }
     }
 
+    #[inline]
     fn add_whole(&mut self, number: u64, filter: &mut FilterBuilder) {
+        let is_known = self.all_longs && filter.is_threes_only() && number >= SHORT;
+        if !is_known {
+            self.add_unknown(number, filter);
+        }
+    }
+
+    fn add_unknown(&mut self, number: u64, filter: &mut FilterBuilder) {
         if let Some(bits) = self.short.get_mut(number as usize / 64).filter(|_| number < SHORT) {
             let bit = 1 << (number % 64);
             if *bits & bit == 0 {
@@ -158,11 +170,16 @@ impl<'a> Hole<'a> {
         }
     }
 
+    #[inline]
     fn add_float(&mut self, float: f64, value: Value<'_>, filter: &mut FilterBuilder) {
+        let is_known = Float::of(float).is_some_and(|float| self.all_floats & float.bit() != 0);
+        if !is_known {
+            self.add_unknown_float(float, value, filter);
+        }
+    }
+
+    fn add_unknown_float(&mut self, float: f64, value: Value<'_>, filter: &mut FilterBuilder) {
         if let Some(float) = Float::of(float).filter(|_| self.apart) {
-            if self.all_floats & float.bit() != 0 {
-                return;
-            }
             if self.floats == PRINTED {
                 self.all_floats |= float.bit();
                 return self.add_floats(float, filter);

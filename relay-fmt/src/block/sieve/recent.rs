@@ -17,9 +17,11 @@ impl<'a> Recent<'a> {
     #[inline]
     pub(super) fn is_new(&mut self, text: &'a [u8]) -> bool {
         // Most strings are the one before.
-        if self.last.replace(text) == Some(text) {
-            return false;
-        }
+        self.last.replace(text) != Some(text) && self.is_new_before(text)
+    }
+
+    /// Whether a text that is not the one before has not come.
+    fn is_new_before(&mut self, text: &'a [u8]) -> bool {
         self.slots.resize(SLOTS, None);
         let slot = self.slots.get_mut((hash(text) >> 32) as usize & (SLOTS - 1));
         slot.is_none_or(|slot| slot.replace(text) != Some(text))

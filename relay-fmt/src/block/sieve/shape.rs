@@ -42,12 +42,14 @@ pub(super) struct Float {
 }
 
 impl Float {
+    #[inline]
     pub(super) fn of(float: f64) -> Option<Self> {
         let size = float.abs();
         let count = 1 + usize::from(size >= 10.0) + usize::from(size >= 100.0);
         (size < 1000.0).then_some(Self { count, negative: float.is_sign_negative() })
     }
 
+    #[inline]
     pub(super) const fn bit(self) -> u32 {
         1 << (self.count + 4 * (self.negative as usize))
     }
