@@ -34,6 +34,7 @@ mod layout;
 mod lazy;
 mod members;
 mod numbers;
+mod paths;
 mod program;
 mod recent;
 mod relate;

@@ -4,6 +4,7 @@ use super::MAX_PAYLOAD;
 use super::classes::{self, Class, Classes};
 use super::estimate::Compressor;
 use super::ints::MAX_VALUES;
+use super::paths::Paths;
 use super::program::Op;
 use super::shape::{Shaper, follow};
 use super::split::Split;
@@ -53,6 +54,8 @@ pub(super) struct Scan {
     /// For each callsite and kind, whether its rows resemble each other.
     success: Vec<Success>,
     words: Words,
+    /// The templates of lines of raw channels.
+    paths: Paths,
 }
 
 impl Scan {
@@ -63,6 +66,7 @@ impl Scan {
         self.split.values.clear();
         self.classes.clear();
         self.words.clear();
+        self.paths.clear();
         self.last.clear();
         self.last.resize((rows.callsites.len() + 1) * KINDS, NO_CLASS);
         self.success.clear();
@@ -183,6 +187,15 @@ impl Scan {
                 return last;
             }
         }
+        let bare = kind == Kind::Raw && callsite == 0 && !full;
+        if bare
+            && let Some(class) = self.paths.follow(payload, end - payload.len(), &mut self.split)
+        {
+            if let Some(success) = self.success.get_mut(at) {
+                success.rows += 1;
+            }
+            return class;
+        }
         let described = (callsite as usize).checked_sub(1).and_then(|c| callsites.get(c));
         let described = described.map(|c| &**c);
         let hopeless = self.success.get(at).is_some_and(Success::is_poor);
@@ -200,6 +213,9 @@ impl Scan {
             }
             if let Some(class) = class {
                 self.remember(at, class);
+                if bare && split_text {
+                    self.paths.learn(payload, &mut self.split.holes, class);
+                }
                 return class;
             }
             self.split.values.truncate(first);
