@@ -35,7 +35,7 @@ pub(crate) fn pipe(args: &PipeArgs) -> Result<ExitCode> {
     config.max = args.buffer_max.map(ByteSize::bytes);
     let channel = RawChannel::create(config)?;
     let mut writer = channel.writer();
-    let mut input = std::io::BufReader::with_capacity(256 << 10, std::io::stdin().lock());
+    let mut input = std::io::BufReader::with_capacity(64 << 10, std::io::stdin().lock());
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line)? > 0 {
         if line.last() == Some(&b'\n') {
