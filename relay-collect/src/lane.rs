@@ -24,7 +24,7 @@ use crate::take::Taken;
 use crate::unproven;
 use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::block::columns::Precision;
-use relay_fmt::block::{BlockBuilder, BlockKind, BlockOptions};
+use relay_fmt::block::{BlockBuilder, BlockOptions};
 use relay_fmt::callsite::Level;
 use relay_fmt::rows::ChannelId;
 use relay_log::channel::Sub;
@@ -273,15 +273,9 @@ impl Lane {
         let precision = if ctx.options.micros { Precision::Micros } else { Precision::Nanos };
         let level = self.pace.level();
         let options = BlockOptions { level, precision, ..BlockOptions::default() };
-        // What the columns' limits refuse goes in as rows: nothing is too odd to be kept.
         self.contents.hurry(self.pace.hurries());
-        self.contents.see(self.builder.rows());
-        let block = self
-            .builder
-            .finish(&options)
-            .or_else(|_| self.builder.finish(&BlockOptions { kind: BlockKind::Rows, ..options }));
-        let mut block = block.map_err(CollectError::block)?;
-        block.filter = self.contents.finish(block.body.len() / FILTER_PART);
+        let block = self.contents.encode(&mut self.builder, &options, FILTER_PART);
+        let block = block.map_err(CollectError::block)?;
         // Without runs there is only something to set aside.
         if !runs.is_empty() {
             self.put_block(ctx, block)?;

@@ -1,7 +1,10 @@
 //! What the messages of a block contain.
 
 use super::{View, is_span};
-use relay_fmt::block::{Filter, FilterBuilder, RowBuffer, Sieve};
+use relay_fmt::block::{
+    BlockBuilder, BlockKind, BlockOptions, EncodedBlock, Error, Filter, FilterBuilder, RowBuffer,
+    Sieve,
+};
 use relay_fmt::record::Kind;
 
 /// Gathers what searches look at, as it is shown to them.
@@ -19,14 +22,44 @@ impl Contents {
         self.filter.threes_only(hurry);
     }
 
+    /// Encodes what was gathered, with a filter of at most `part`-th of its body. What the columns' limits
+    /// refuse goes in as rows: nothing is too odd to be kept.
+    ///
+    /// # Errors
+    /// As [`BlockBuilder::finish`].
+    pub fn encode(
+        &mut self,
+        builder: &mut BlockBuilder,
+        options: &BlockOptions,
+        part: usize,
+    ) -> Result<EncodedBlock, Error> {
+        self.look(builder.rows(), false);
+        let rows = BlockOptions { kind: BlockKind::Rows, ..*options };
+        let encoded = builder.finish_sifted(options, self.sifted());
+        let encoded = encoded.or_else(|_| builder.finish_sifted(&rows, self.sifted()));
+        let most = encoded.as_ref().map_or(0, |block| block.body.len() / part);
+        let filter = self.finish(most);
+        encoded.map(|block| EncodedBlock { filter, ..block })
+    }
+
+    /// The filter, if the rows are added to it.
+    fn sifted(&mut self) -> Option<&mut FilterBuilder> {
+        (!self.unknown).then_some(&mut self.filter)
+    }
+
     /// Looks at the messages of these rows, but not at rows about spans.
     pub fn see(&mut self, rows: &RowBuffer) {
+        self.look(rows, true);
+    }
+
+    /// Looks at the messages of these rows, of raw channels' only if asked to.
+    fn look(&mut self, rows: &RowBuffer, raw: bool) {
         // A part of a larger record shows only with the other parts what it is.
         self.unknown = rows.kind.contains(&Kind::Fragment);
         if self.unknown {
             return;
         }
-        let printed = self.sift(rows);
+        let printed = self.sift(rows, raw);
         if printed.iter().any(|printed| *printed) {
             self.print(rows, &printed);
         }
@@ -34,7 +67,7 @@ impl Contents {
 
     /// Adds what rows contain, as far as that is known without putting them together; says of each
     /// row whether it has to be printed.
-    fn sift(&mut self, rows: &RowBuffer) -> Vec<bool> {
+    fn sift(&mut self, rows: &RowBuffer, raw: bool) -> Vec<bool> {
         // For each callsite: nothing yet, or its sieve where it has one.
         let mut sieves: Vec<Option<Option<Sieve<'_>>>> = Vec::new();
         sieves.resize_with(rows.callsites.len(), || None);
@@ -45,7 +78,8 @@ impl Contents {
             start = *end;
             let at = (*callsite as usize).wrapping_sub(1);
             match (kind, rows.callsites.get(at), sieves.get_mut(at)) {
-                (Kind::Raw, ..) => self.filter.add(payload),
+                (Kind::Raw, ..) if raw => self.filter.add(payload),
+                (Kind::Raw, ..) => {}
                 (Kind::Event | Kind::SpanEvent, Some(callsite), Some(sieve)) => {
                     let sieve = sieve.get_or_insert_with(|| Sieve::new(callsite, &mut self.filter));
                     let Some(sieve) = sieve else { return true };

@@ -1,7 +1,7 @@
 //! Gathers rows until a block is worth its while.
 
 use super::columns::{Encoder, Precision};
-use super::{BlockKind, Error, Facts, Filter, RowBuffer, Sections, encode, facts};
+use super::{BlockKind, Error, Facts, Filter, FilterBuilder, RowBuffer, Sections, encode, facts};
 use crate::callsite::Callsite;
 use crate::record::Kind;
 use crate::rows::{ChannelId, Run, Source, Span};
@@ -159,13 +159,33 @@ impl BlockBuilder {
     /// # Errors
     /// As [`encode`]; what has been gathered stays.
     pub fn finish(&mut self, options: &BlockOptions) -> Result<EncodedBlock, Error> {
+        self.finish_sifted(options, None)
+    }
+
+    /// As [`BlockBuilder::finish`]; adds what the rows of raw channels contain to a filter. What other rows
+    /// contain, somebody adds who knows how they are shown.
+    ///
+    /// # Errors
+    /// As [`encode`]; what has been gathered stays, and some of it may have been added.
+    pub fn finish_sifted(
+        &mut self,
+        options: &BlockOptions,
+        filter: Option<&mut FilterBuilder>,
+    ) -> Result<EncodedBlock, Error> {
         let mut body = Vec::new();
         if options.precision == Precision::Micros {
             self.cut_times();
         }
         let sections = match options.kind {
-            BlockKind::Columns => self.columns(options, &mut body)?,
-            kind @ BlockKind::Rows => encode(&self.rows, kind, options.level, &mut body)?,
+            BlockKind::Columns => self.columns(options, filter, &mut body)?,
+            kind @ BlockKind::Rows => {
+                if let Some(filter) = filter {
+                    let rows = self.rows.kind.iter().enumerate();
+                    let raw = rows.filter(|(_, kind)| **kind == Kind::Raw);
+                    raw.for_each(|(row, _)| filter.add(self.rows.payload_of(row)));
+                }
+                encode(&self.rows, kind, options.level, &mut body)?
+            }
         };
         let facts = Facts::of(&self.rows);
         self.clear();
@@ -173,13 +193,18 @@ impl BlockBuilder {
     }
 
     /// Columns, with an encoder that keeps its memory from block to block.
-    fn columns(&mut self, options: &BlockOptions, body: &mut Vec<u8>) -> Result<Sections, Error> {
+    fn columns(
+        &mut self,
+        options: &BlockOptions,
+        filter: Option<&mut FilterBuilder>,
+        body: &mut Vec<u8>,
+    ) -> Result<Sections, Error> {
         let wanted = (options.level, options.precision);
         let mut encoder = match self.encoder.take() {
             Some((made, encoder)) if made == wanted => encoder,
             _ => Box::new(Encoder::new(options.level)?.precision(options.precision)),
         };
-        let encoded = encoder.encode(&self.rows, body);
+        let encoded = encoder.encode_sifted(&self.rows, filter, body);
         self.encoder = Some((wanted, encoder));
         encoded?;
         let mut sections = Sections::default();

@@ -105,6 +105,8 @@ impl Paths {
             if !node.holes.is_empty()
                 && let Some(end) = value(line, node.how, at, byte)
                 && let Some(hole) = line.out.holes.get(counts.0)
+                // A minus before what is no number is constant text.
+                && hole.from as usize == at
                 && let Some(next) = node.hole(hole.mark)
                 && let Some(next) = self.nodes.get(next as usize)
             {
@@ -217,6 +219,9 @@ fn value(line: &mut Splitter<'_>, how: u8, at: usize, byte: u8) -> Option<usize>
     if how & How::Quoted as u8 != 0 {
         let end = line.closing(at)?;
         return Some(line.quoted(at, end));
+    }
+    if how & How::Hex as u8 != 0 {
+        return byte.is_ascii_alphanumeric().then(|| line.hexadecimal(at));
     }
     Some(match class(byte) {
         Class::Digit => line.number(at, false),

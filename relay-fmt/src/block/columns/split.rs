@@ -24,6 +24,8 @@ pub(super) enum How {
     Month = 2,
     /// It stands behind a quote.
     Quoted = 4,
+    /// It stands behind `0x`.
+    Hex = 8,
 }
 
 /// The place of a value in a line.
@@ -282,14 +284,21 @@ impl<'a> Splitter<'a> {
     }
 
     #[inline]
-    fn slot_by(&mut self, how: How, from: usize, to: usize, mark: &[u8], value: u64) -> usize {
+    pub(super) fn slot_by(
+        &mut self,
+        how: How,
+        from: usize,
+        to: usize,
+        mark: &[u8],
+        value: u64,
+    ) -> usize {
         self.out.holes.push(Hole::new(from, to, mark, how));
         self.out.values.push(value);
         to
     }
 
     #[inline]
-    fn string_by(&mut self, how: How, from: usize, to: usize) -> usize {
+    pub(super) fn string_by(&mut self, how: How, from: usize, to: usize) -> usize {
         self.slot_by(how, from, to, &[STR], pack(self.base + from, to - from))
     }
 
