@@ -17,6 +17,7 @@ use super::template::Slot;
 use crate::block::RowBuffer;
 use crate::bytes::{Cursor, Error, Result};
 use crate::callsite::Callsite;
+use crate::message::Template;
 use crate::record::Kind;
 use crate::value::{self, Type};
 use std::sync::Arc;
@@ -36,7 +37,8 @@ pub struct Wanted<'a> {
     pub condition: Option<&'a Condition<'a>>,
     /// Rows for which all of this is certain are only counted ([`Selected::sure`]), not kept. To be
     /// set only where nothing else is wanted, a condition included, and `class` is exact for rows with a callsite.
-    /// A row whose values do not parse may be counted for what its template says.
+    /// A row counts where the text that it is shown as holds the needles: of a row whose values do not
+    /// parse that is what its template says.
     pub count: bool,
 }
 
@@ -89,11 +91,16 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     if !choice.narrow(wanted.needles, Some(&texts), None) {
         return Ok(None);
     }
+    choice.settle(|_| texts.is_ascii());
+    if let Some(sure) = choice.all_sure(sequence, wanted) {
+        return Ok(Some(Selected { rows: RowBuffer::default(), keep: Vec::new(), sure }));
+    }
     let number = packed.unpack(Frame::Number)?;
     let mut columns = Columns::find(&layout, &number, &texts)?;
     if !choice.narrow(wanted.needles, Some(&texts), Some(&mut columns)) {
         return Ok(None);
     }
+    choice.settle(|column| columns.values(column).is_some_and(|values| are_utf8(values, &texts)));
     let judged = judge
         .as_mut()
         .and_then(|judge| judge.rows(sequence, &mut columns, &|class| choice.is_open(class)));
@@ -130,8 +137,17 @@ enum State<'a> {
     Unknown,
     /// All of its rows that are of the right time are meant.
     Sure,
-    /// Its text is one of these.
-    Known(Vec<Pattern<'a>>),
+    /// Its text is one of these. With `sure`, all of its rows are meant whose text is UTF-8.
+    Known { patterns: Vec<Pattern<'a>>, sure: bool },
+}
+
+/// Whether the constant parts of a pattern are in what each row is shown as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Constant {
+    Always,
+    /// Where the strings between them are UTF-8: other text is not shown at all.
+    IfUtf8,
+    Unknown,
 }
 
 impl<'a> Choice<'a> {
@@ -149,9 +165,13 @@ impl<'a> Choice<'a> {
                 return State::Sure;
             }
             let known = (!wanted.needles.is_empty()).then(|| patterns(class, site)).flatten();
-            let Some(known) = known else { return State::Unknown };
-            let sure = site.is_some() && wanted.needles.iter().all(|needle| holds(&known, needle));
-            if wanted.count && sure { State::Sure } else { State::Known(known) }
+            let Some((patterns, constant)) = known else { return State::Unknown };
+            let asked = wanted.count && site.is_some() && constant != Constant::Unknown;
+            let sure = asked && wanted.needles.iter().all(|needle| holds(&patterns, needle));
+            if sure && constant == Constant::Always {
+                return State::Sure;
+            }
+            State::Known { patterns, sure }
         };
         Self { classes: classes.iter().map(state).collect() }
     }
@@ -166,13 +186,27 @@ impl<'a> Choice<'a> {
         for needle in needles {
             let mut search = Search::new(needle, texts, columns.as_deref_mut());
             for state in &mut self.classes {
-                let State::Known(patterns) = state else { continue };
+                let State::Known { patterns, .. } = state else { continue };
                 if !patterns.iter().any(|pattern| search.may_match(pattern)) {
                     *state = State::Out;
                 }
             }
         }
         self.classes.iter().any(|state| !matches!(state, State::Out))
+    }
+
+    /// Makes sure what would be sure if strings were UTF-8, where all of these columns are.
+    fn settle(&mut self, mut is_utf8: impl FnMut(u32) -> bool) {
+        for state in &mut self.classes {
+            let State::Known { patterns, sure: true } = state else { continue };
+            let mut pieces = patterns.iter().flat_map(|pattern| &pattern.pieces);
+            if pieces.all(|piece| match piece {
+                Piece::Value(Slot::Str, column) => is_utf8(*column),
+                _ => true,
+            }) {
+                *state = State::Sure;
+            }
+        }
     }
 
     /// Leaves out classes of which no row can fulfil the condition. Parts of larger records stay.
@@ -245,22 +279,51 @@ fn holds(patterns: &[Pattern<'_>], needle: &[u8]) -> bool {
     })
 }
 
+fn are_utf8(values: &[u64], texts: &[u8]) -> bool {
+    values.iter().all(|value| std::str::from_utf8(strings::slice(texts, *value)).is_ok())
+}
+
 /// What the messages of a class look like; `None` where that is not known.
-fn patterns<'a>(class: &'a Class<'_>, site: Option<&'a Callsite>) -> Option<Vec<Pattern<'a>>> {
+fn patterns<'a>(
+    class: &'a Class<'_>,
+    site: Option<&'a Callsite>,
+) -> Option<(Vec<Pattern<'a>>, Constant)> {
     if class.kind == Kind::Raw {
         let text = class.program.first() == Some(&BARE_TEXT) || class.ops == [Op::Rest];
-        return text.then(|| of_class(class));
+        return text.then(|| (of_class(class), Constant::Always));
     }
-    let site = site.filter(|_| {
-        matches!(class.kind, Kind::Event | Kind::SpanEvent | Kind::InlineEvent)
-            && !class.ops.contains(&Op::Rest)
-    })?;
+    let site = site.filter(|_| is_event(class.kind) && !class.ops.contains(&Op::Rest))?;
     if site.template == "{0}" && first_is_text(class, site) {
-        return Some(of_class(class));
+        let mut patterns = of_class(class);
+        // What other values hold is not shown.
+        patterns.truncate(1);
+        let constant = patterns.first().map_or(Constant::Unknown, of_text);
+        return Some((patterns, constant));
     }
     let mut pattern = Pattern::default();
     typed(class, site, &mut pattern)?;
-    Some(vec![pattern])
+    // A template that does not parse is shown as far as it does.
+    let parses = Template::parse(&site.template).is_ok();
+    Some((vec![pattern], if parses { Constant::Always } else { Constant::Unknown }))
+}
+
+/// What can be told of the constant parts of a text that must be UTF-8 to be shown.
+fn of_text(pattern: &Pattern<'_>) -> Constant {
+    let mut text = Vec::new();
+    for piece in &pattern.pieces {
+        match piece {
+            Piece::Constant(constant) => text.extend_from_slice(constant),
+            // Numbers are shown in ASCII.
+            _ => text.push(b'0'),
+        }
+    }
+    let has_strings =
+        pattern.pieces.iter().any(|piece| matches!(piece, Piece::Value(Slot::Str, _)));
+    match std::str::from_utf8(&text) {
+        Err(_) => Constant::Unknown,
+        Ok(_) if has_strings => Constant::IfUtf8,
+        Ok(_) => Constant::Always,
+    }
 }
 
 fn of_class<'a>(class: &'a Class<'_>) -> Vec<Pattern<'a>> {

@@ -67,11 +67,15 @@ fn message(rows: &RowBuffer, row: usize) -> Vec<u8> {
 
 /// Asks for a part of a row's message, and checks every row that holds it.
 fn check_select(rows: &RowBuffer, row: usize, from: usize, to: usize) {
-    let mut body = Vec::new();
-    encode(rows, 1, &mut body).unwrap();
     let text = message(rows, row);
     let from = from % (text.len() + 1);
-    let needle = &text[from..from + to % (text.len() - from + 1)];
+    check_needle(rows, &text[from..from + to % (text.len() - from + 1)]);
+}
+
+/// Asks for a needle, and checks every row that holds it; how many do.
+fn check_needle(rows: &RowBuffer, needle: &[u8]) -> u64 {
+    let mut body = Vec::new();
+    encode(rows, 1, &mut body).unwrap();
     let (class, time) = (|_: Kind, _: Option<&Callsite>| true, |_: i64| true);
     let mut wanted = Wanted {
         needles: &[needle],
@@ -107,6 +111,40 @@ fn check_select(rows: &RowBuffer, row: usize, from: usize, to: usize) {
         found.sure + kept.count() as u64
     });
     assert_eq!(count, all);
+    all
+}
+
+#[test]
+fn a_count_is_of_what_is_shown() {
+    let site = |template: &str, fields: &[Type]| {
+        let field = |of: &Type| Field { name: "f".into(), of: *of, argument_only: true };
+        let mut site = Callsite::clone(&message_callsite());
+        (site.layout, site.template) = (Layout::Packed, template.into());
+        site.fields = fields.iter().map(field).collect();
+        site
+    };
+    let text = |text: &[u8]| [&(text.len() as u32).to_le_bytes(), text].concat();
+    let pair = |one: &str, two: &str| [text(one.as_bytes()), text(two.as_bytes())].concat();
+    let count = |site: Callsite, payloads: &[Vec<u8>], needle: &str| {
+        let mut rows = RowBuffer { callsites: vec![site.into()], ..RowBuffer::default() };
+        for payload in payloads {
+            rows.push(0, Kind::Event, 1, 0, 1, payload);
+        }
+        check_needle(&referring(rows), needle.as_bytes())
+    };
+    let one = || site("{0}", &[Type::Text]);
+    let users = [&b"user 17 \"anna\" left"[..], b"user 18 \"b\xffrta\" left", b"user 1 \"\" left"];
+    assert_eq!(count(one(), &users.map(text), "left"), 2, "a string of one is not UTF-8");
+    let latin = [&b"user 17 caf\xe9 left"[..], b"user 18 caf\xe9 left"];
+    assert_eq!(count(one(), &latin.map(text), "left"), 0, "the constant text is not UTF-8");
+    let names = ["user 17 \"日\" left", "user 18 \"本\" left"];
+    assert_eq!(count(one(), &names.map(|line| text(line.as_bytes())), "left"), 2);
+    let pairs = [pair("user 17 left", "why 3"), pair("user 18 left", "why 4")];
+    let first = site("{0}", &[Type::Text, Type::Text]);
+    assert_eq!(count(first, &pairs, "why"), 0, "only the first text is shown");
+    let odd = site("{0} before {1:!} after", &[Type::Text, Type::Text]);
+    assert_eq!(count(odd.clone(), &pairs, "before"), 2);
+    assert_eq!(count(odd, &pairs, "after"), 0, "a template is shown as far as it parses");
 }
 
 const TEMPLATES: [&str; 6] = [
