@@ -37,12 +37,12 @@ impl Channel {
         if let Some(opened) = self.continue_parked(need) {
             return Ok(opened);
         }
-        let owned = match self.acquire_warm(patience) {
-            Some(owned) => owned,
-            None => self.acquire(patience)?,
+        let opened = match self.acquire_warm(patience) {
+            Some(owned) => self.begin(owned, State::Owned),
+            None => self.acquire(need, patience)?,
         };
         self.wake_keeper();
-        Ok(self.begin(owned, State::Owned))
+        Ok(opened)
     }
 
     /// The common way: a sub-buffer that the keeper has just made ready. No system call.
@@ -72,19 +72,26 @@ impl Channel {
         None
     }
 
-    fn acquire(&self, patience: Patience) -> Result<Owned, WriteError> {
+    fn acquire(&self, need: u32, patience: Patience) -> Result<Opened, WriteError> {
         let mut waiting: Option<Waiting<'_>> = None;
         loop {
             if let Some(owned) = self.acquire_now(patience) {
-                return Ok(owned);
+                return Ok(self.begin(owned, State::Owned));
             }
             match self.config.on_full {
-                OnFull::Overwrite => return self.overwrite().ok_or(WriteError::Discarded),
+                OnFull::Overwrite => {
+                    let owned = self.overwrite().ok_or(WriteError::Discarded)?;
+                    return Ok(self.begin(owned, State::Owned));
+                }
                 OnFull::Discard => return Err(WriteError::Discarded),
                 OnFull::Block if patience == Patience::Never => return Err(WriteError::Discarded),
                 OnFull::Block => {}
             }
             waiting.get_or_insert_with(|| Waiting::begin(self)).wait();
+            // A thread that ended may have left one: the collector hands nothing back for it.
+            if let Some(opened) = self.continue_parked(need) {
+                return Ok(opened);
+            }
         }
     }
 
@@ -130,6 +137,12 @@ impl Channel {
             .or_else(|| (self.reclaim(16) > 0).then(|| self.slots.lease()).flatten())
             .or_else(|| self.grow(patience))
             .or_else(|| (self.reclaim(u32::MAX) > 0).then(|| self.slots.lease()).flatten())
+            .or_else(|| {
+                // Nothing waits for the collector, so that waiting for it would have no end: whoever
+                // has the others may never log again. What growth leaves alone is there for this.
+                let policy = patience == Patience::Policy && self.slots.backlog() == 0;
+                policy.then(|| self.grow(Patience::PastTheCap)).flatten()
+            })
     }
 
     fn set_state(&self, index: u32, generation: u64, state: State) {
@@ -176,5 +189,63 @@ impl Channel {
     pub(crate) fn park(&self, opened: Opened, records: u64) {
         self.set_state(opened.index, opened.generation, State::Parked);
         self.slots.park(opened.index, opened.generation, records);
+        self.handed_back();
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+mod tests {
+    use super::super::config::Config;
+    use super::super::layout::header;
+    use super::*;
+    use std::path::Path;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// Two sub-buffers, and a disk with nothing to grow into but what growth leaves alone.
+    fn narrow(dir: &Path) -> Channel {
+        let mut config = Config::new(dir, "narrow");
+        (config.sub_buffer, config.initial, config.keeper) = (4096, 8192, false);
+        let mut channel = Channel::create(config).unwrap();
+        channel.reserve = u64::MAX / 2;
+        channel
+    }
+
+    #[test]
+    fn who_waits_continues_what_a_thread_that_ended_has_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let channel = narrow(dir.path());
+        let closed = channel.open(64, Patience::Policy).unwrap();
+        let left = channel.open(64, Patience::Policy).unwrap();
+        channel.close(closed, 0);
+        let (said, hear) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let channel = &channel;
+            scope.spawn(move || said.send(channel.open(64, Patience::Policy).unwrap().index));
+            while channel.map.u32(header::WAITERS).load(Acquire) == 0 {
+                std::thread::yield_now();
+            }
+            channel.park(left, 0);
+            let got = hear.recv_timeout(Duration::from_secs(60));
+            // Lets it go on where it overlooks that.
+            channel
+                .map
+                .u64(channel.offset(closed.index) + sub::ARCHIVED)
+                .store(closed.generation, Release);
+            assert_eq!(got, Ok(left.index));
+        });
+    }
+
+    #[test]
+    fn nobody_waits_for_threads_that_may_never_log_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let channel = narrow(dir.path());
+        let of_others = [0, 1].map(|_| channel.open(64, Patience::Policy).unwrap().index);
+        let own = channel.open(64, Patience::Policy).unwrap();
+        assert!(!of_others.contains(&own.index));
+        // As soon as the collector can hand something back, it is waited for.
+        channel.close(own, 0);
+        assert_eq!(channel.acquire_now(Patience::Policy).map(|o| o.index), None);
     }
 }

@@ -44,7 +44,8 @@ pub struct Channel {
     pub(super) durability: Durability,
 }
 
-/// Free disk that growth never eats, in bytes: the larger of this and a hundredth of what was free.
+/// Free disk that growth leaves alone unless calls would wait for ever, in bytes: the larger of this and a
+/// hundredth of what was free.
 const RESERVE_BYTES: u64 = 16 << 20;
 
 fn text_of(path: &str) -> String {

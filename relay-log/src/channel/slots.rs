@@ -288,6 +288,12 @@ impl<T: AsRef<[Slot]>> Slots<T> {
         None
     }
 
+    /// Whether there is a parked one, as far as can be seen without taking it.
+    pub(crate) fn has_parked(&self) -> bool {
+        let (_, start) = self.parked.look();
+        (start..self.high()).any(|i| is(self.slot(i).word.load(Acquire), Status::Parked))
+    }
+
     /// Claims an absent entry for the caller to allocate; `None` when the table is full.
     pub(crate) fn begin_growth(&self) -> Option<u32> {
         let growing = word(0, Status::Growing);
@@ -413,8 +419,9 @@ mod tests {
         assert_eq!((again.index, again.generation, again.prior), (0, 2, 10));
         slots.park(0, 2, 0);
         assert_eq!(slots.lease(), None, "parked is not free");
+        assert!(slots.has_parked());
         assert_eq!(slots.unpark().unwrap(), again);
-        assert_eq!(slots.unpark(), None);
+        assert_eq!((slots.unpark(), slots.has_parked()), (None, false));
     }
 
     #[test]
