@@ -284,16 +284,19 @@ impl Lane {
         contents.hurry(hurries);
         let mut ahead = Ahead::default();
         let (rows, encoding) = self.builder.ready(&options);
+        let (mut contents, mut filter) = contents.or_encoder(rows);
         let beside = || {
-            contents.see(rows);
+            if let Some(contents) = &mut contents {
+                contents.see(rows);
+            }
             if hurries {
                 ahead.fill(lives, next, spare, most);
             }
         };
-        let block = ahead::both(hurries, beside, || encoding.encode());
+        let block = ahead::both(hurries, beside, || encoding.encode_sifted(filter.as_deref_mut()));
         // What the columns' limits refuse goes in as rows: nothing is too odd to be kept.
         let as_rows = BlockOptions { kind: BlockKind::Rows, ..options };
-        let block = block.or_else(|_| self.builder.ready(&as_rows).1.encode());
+        let block = block.or_else(|_| self.builder.ready(&as_rows).1.encode_sifted(filter));
         let mut block = block.map_err(CollectError::block)?;
         self.builder.clear();
         block.filter = self.contents.finish(block.body.len() / FILTER_PART);

@@ -394,8 +394,8 @@ mod tests {
 
         #[test]
         fn up_to_the_bound_all_are_remembered(writers in 0..=WRITERS) {
-            let mut archived = Archived::default();
-            archived.writers = (0..writers as u64).map(|writer| (writer, writer_at(0))).collect();
+            let all = (0..writers as u64).map(|writer| (writer, writer_at(0)));
+            let mut archived = Archived { writers: all.collect(), ..Archived::default() };
             archived.end_block();
             prop_assert_eq!(archived.writers.len(), writers);
         }

@@ -43,17 +43,23 @@ pub(crate) fn pipe(args: &PipeArgs) -> Result<ExitCode> {
     config.max = args.buffer_max.map(ByteSize::bytes);
     let channel = RawChannel::create(config)?;
     let mut writer = channel.writer();
+    // The beginning of a line whose end was not read yet.
     let mut line = Vec::new();
-    let mut take = |bytes: &[u8]| {
-        let mut parts = bytes.split_inclusive(|byte| *byte == b'\n');
-        parts.try_for_each(|part| -> Result<()> {
-            line.extend_from_slice(part);
-            if line.pop_if(|byte| *byte == b'\n').is_some() {
+    let mut take = |bytes: &[u8]| -> Result<()> {
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            let part = bytes.get(start..end).unwrap_or_default();
+            start = end + 1;
+            if line.is_empty() {
+                writer.write(part)?;
+            } else {
+                line.extend_from_slice(part);
                 writer.write(&line)?;
                 line.clear();
             }
-            Ok(())
-        })
+        }
+        line.extend_from_slice(bytes.get(start..).unwrap_or_default());
+        Ok(())
     };
     read(&mut take)?;
     // What comes without a newline at the end is a line all the same.

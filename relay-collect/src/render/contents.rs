@@ -19,6 +19,17 @@ impl Contents {
         self.filter.threes_only(hurry);
     }
 
+    /// Who is to look at these rows: this ([`Contents::see`]), or whoever encodes them and adds to the filter,
+    /// which costs less. That one knows only lines of raw channels, which are shown as they are.
+    pub fn or_encoder(
+        &mut self,
+        rows: &RowBuffer,
+    ) -> (Option<&mut Self>, Option<&mut FilterBuilder>) {
+        self.unknown = false;
+        let lines = rows.kind.iter().all(|kind| *kind == Kind::Raw);
+        if lines { (None, Some(&mut self.filter)) } else { (Some(self), None) }
+    }
+
     /// Looks at the messages of these rows, but not at rows about spans.
     pub fn see(&mut self, rows: &RowBuffer) {
         // A part of a larger record shows only with the other parts what it is.

@@ -1,7 +1,7 @@
 //! Gathers rows until a block is worth its while.
 
 use super::columns::{Encoder, Precision};
-use super::{BlockKind, Error, Facts, Filter, RowBuffer, Sections, encode, facts};
+use super::{BlockKind, Error, Facts, Filter, FilterBuilder, RowBuffer, Sections, encode, facts};
 use crate::callsite::Callsite;
 use crate::record::Kind;
 use crate::rows::{ChannelId, Run, Source, Span};
@@ -78,22 +78,42 @@ impl Encoding<'_> {
     /// # Errors
     /// As [`encode`].
     pub fn encode(self) -> Result<EncodedBlock, Error> {
+        self.encode_sifted(None)
+    }
+
+    /// As [`Encoding::encode`]; adds what the rows of raw channels contain to a filter, which costs less than
+    /// to add the rows themselves. What other rows contain, somebody adds who knows how they are shown.
+    ///
+    /// # Errors
+    /// As [`encode`]; then some of it may have been added.
+    pub fn encode_sifted(self, filter: Option<&mut FilterBuilder>) -> Result<EncodedBlock, Error> {
         let (options, mut body) = (self.options, Vec::new());
         let facts = Facts::of(self.rows);
         let sections = match options.kind {
-            BlockKind::Columns => self.columns(&mut body)?,
-            kind @ BlockKind::Rows => encode(self.rows, kind, options.level, &mut body)?,
+            BlockKind::Columns => self.columns(filter, &mut body)?,
+            kind @ BlockKind::Rows => {
+                if let Some(filter) = filter {
+                    let rows = self.rows.kind.iter().enumerate();
+                    let raw = rows.filter(|(_, kind)| **kind == Kind::Raw);
+                    raw.for_each(|(row, _)| filter.add(self.rows.payload_of(row)));
+                }
+                encode(self.rows, kind, options.level, &mut body)?
+            }
         };
         Ok(EncodedBlock { kind: options.kind, facts, sections, filter: Filter::default(), body })
     }
 
-    fn columns(self, body: &mut Vec<u8>) -> Result<Sections, Error> {
+    fn columns(
+        self,
+        filter: Option<&mut FilterBuilder>,
+        body: &mut Vec<u8>,
+    ) -> Result<Sections, Error> {
         let wanted = (self.options.level, self.options.precision);
         let mut encoder = match self.encoder.take() {
             Some((made, encoder)) if made == wanted => encoder,
             _ => Box::new(Encoder::new(wanted.0)?.precision(wanted.1)),
         };
-        let encoded = encoder.encode(self.rows, body);
+        let encoded = encoder.encode_sifted(self.rows, filter, body);
         *self.encoder = Some((wanted, encoder));
         encoded?;
         let mut sections = Sections::default();

@@ -9,7 +9,7 @@ use super::program::Of;
 use super::relate::{Block, Finder};
 use super::scan::Scan;
 use super::{MAX_PAYLOAD, MAX_ROWS, ints, strings, tables};
-use crate::block::RowBuffer;
+use crate::block::{FilterBuilder, RowBuffer};
 use crate::bytes::{Error, Result, put_prefixed, put_varint};
 use zstd::zstd_safe::CCtx;
 
@@ -100,9 +100,23 @@ impl Encoder {
     /// # Errors
     /// As [`encode`].
     pub fn encode(&mut self, rows: &RowBuffer, out: &mut Vec<u8>) -> Result<Summary> {
+        self.encode_sifted(rows, None, out)
+    }
+
+    /// Appends the body of a block to `out`, and adds what the rows of raw channels contain to a filter, which
+    /// costs less than to add the rows themselves.
+    ///
+    /// # Errors
+    /// As [`encode`]; then it may be that nothing was added, or a part.
+    pub fn encode_sifted(
+        &mut self,
+        rows: &RowBuffer,
+        filter: Option<&mut FilterBuilder>,
+        out: &mut Vec<u8>,
+    ) -> Result<Summary> {
         check(rows)?;
         self.streams.clear();
-        self.scan.run(rows, &mut self.ints.compressor);
+        self.scan.run(rows, &mut self.ints.compressor, filter);
         let callsites = tables::put_meta(rows, &mut self.streams.meta)?;
         tables::put_order(
             rows,

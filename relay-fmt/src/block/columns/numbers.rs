@@ -2,7 +2,7 @@
 //!
 //! A number becomes a value only when writing the value gives its bytes; otherwise it is a string.
 
-use super::split::{Class, Splitter, class, is_word};
+use super::split::{Class, How, Splitter, class, is_word};
 use super::stamp::Stamp;
 use super::template::{
     BIAS, BINARY, DECIMAL, HEX, INTEGER, IPV4, MAX_SCALE, PADDED, STAMP, UUID, binary_mantissa,
@@ -131,15 +131,15 @@ impl Splitter<'_> {
         )
     }
 
-    fn hexadecimal(&mut self, at: usize) -> usize {
+    pub(super) fn hexadecimal(&mut self, at: usize) -> usize {
         let (end, _) = self.word_end(at);
         let (len, digits) = (end - at, self.text(at, end));
         if len > 16 || !digits.iter().all(|b| is_hex(*b)) {
-            return self.string(at, end);
+            return self.string_by(How::Hex, at, end);
         }
         let number = hex(digits);
         let width = if len > 1 && self.byte(at) == b'0' { len as u8 } else { 0 };
-        self.slot(at, end, &[HEX, BIAS + width], number)
+        self.slot_by(How::Hex, at, end, &[HEX, BIAS + width], number)
     }
 
     /// Digits up to `point`, a point, and digits: a decimal, an address, or a version.

@@ -4,11 +4,13 @@ use super::MAX_PAYLOAD;
 use super::classes::{self, Class, Classes};
 use super::estimate::Compressor;
 use super::ints::MAX_VALUES;
+use super::paths::Paths;
 use super::program::Op;
 use super::shape::{Shaper, follow};
+use super::sift::Sift;
 use super::split::Split;
 use super::words::{Outcome, Words};
-use crate::block::RowBuffer;
+use crate::block::{FilterBuilder, RowBuffer};
 use crate::callsite::Callsite;
 use crate::record::Kind;
 use std::sync::Arc;
@@ -53,16 +55,27 @@ pub(super) struct Scan {
     /// For each callsite and kind, whether its rows resemble each other.
     success: Vec<Success>,
     words: Words,
+    /// The templates of lines of raw channels.
+    paths: Paths,
+    sift: Sift,
 }
 
 impl Scan {
-    /// Scans all rows. The buffer's vectors have been checked to agree.
-    pub(super) fn run(&mut self, rows: &RowBuffer, trial: &mut Compressor) {
+    /// Scans all rows. The buffer's vectors have been checked to agree. Adds to the filter, if there is one,
+    /// what the rows of raw channels contain.
+    pub(super) fn run(
+        &mut self,
+        rows: &RowBuffer,
+        trial: &mut Compressor,
+        mut filter: Option<&mut FilterBuilder>,
+    ) {
         debug_assert!(rows.payload.len() <= MAX_PAYLOAD, "payloads were checked");
         self.class.clear();
         self.split.values.clear();
         self.classes.clear();
         self.words.clear();
+        self.paths.clear();
+        self.sift.clear();
         self.last.clear();
         self.last.resize((rows.callsites.len() + 1) * KINDS, NO_CLASS);
         self.success.clear();
@@ -72,7 +85,18 @@ impl Scan {
         for ((kind, callsite), end) in all {
             let payload = rows.payload.get(start..*end).unwrap_or_default();
             start = *end;
-            let class = self.row(&rows.callsites, *kind, *callsite, payload, *end);
+            let first = self.split.values.len();
+            let class = if let Some(class) = self.followed(*kind, *callsite, payload, *end) {
+                if let Some(filter) = &mut filter {
+                    self.sift.add(&rows.payload, *end, &self.split, first, filter);
+                }
+                class
+            } else {
+                if let Some(filter) = filter.as_mut().filter(|_| *kind == Kind::Raw) {
+                    filter.add(payload);
+                }
+                self.row(&rows.callsites, *kind, *callsite, payload, *end)
+            };
             if let Some(class) = self.classes.list.get_mut(class as usize) {
                 class.rows += 1;
             }
@@ -165,6 +189,19 @@ impl Scan {
         self.classes.intern(kind, callsite, &self.split.key).unwrap_or_default()
     }
 
+    /// The class of a line of a raw channel that is like an earlier one.
+    #[inline]
+    fn followed(&mut self, kind: Kind, callsite: u32, line: &[u8], end: usize) -> Option<u32> {
+        if kind != Kind::Raw || callsite != 0 || self.split.values.len() > ENOUGH_VALUES {
+            return None;
+        }
+        let class = self.paths.follow(line, end - line.len(), &mut self.split)?;
+        if let Some(success) = self.success.get_mut(kind as usize) {
+            success.rows += 1;
+        }
+        Some(class)
+    }
+
     #[inline]
     fn row(
         &mut self,
@@ -200,6 +237,9 @@ impl Scan {
             }
             if let Some(class) = class {
                 self.remember(at, class);
+                if split_text && kind == Kind::Raw && callsite == 0 {
+                    self.paths.learn(payload, &mut self.split.holes, class);
+                }
                 return class;
             }
             self.split.values.truncate(first);

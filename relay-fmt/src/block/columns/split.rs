@@ -13,6 +13,44 @@ use super::stamp::Stamp;
 use super::strings::pack;
 use super::template::{IPV4, STAMP, STR, is_mark};
 
+/// How the place of a value is recognised where its line's template is not known yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// By its first byte.
+    Byte = 0,
+    /// It is a word without digits.
+    Word = 1,
+    /// It begins with the name of a month.
+    Month = 2,
+    /// It stands behind a quote.
+    Quoted = 4,
+    /// It stands behind `0x`.
+    Hex = 8,
+}
+
+/// The place of a value in a line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hole {
+    pub(super) from: u32,
+    pub(super) to: u32,
+    /// What stands for it in a template: up to three bytes, and how many.
+    pub(super) mark: [u8; 4],
+    pub(super) how: How,
+}
+
+impl Hole {
+    fn new(from: usize, to: usize, mark: &[u8], how: How) -> Self {
+        let mut bytes = [0, 0, 0, mark.len() as u8];
+        bytes.iter_mut().zip(mark).for_each(|(to, from)| *to = *from);
+        Self { from: from as u32, to: to as u32, mark: bytes, how }
+    }
+
+    fn mark(&self) -> &[u8] {
+        let [.., len] = self.mark;
+        self.mark.get(..usize::from(len)).unwrap_or_default()
+    }
+}
+
 /// Longer text is stored whole.
 pub(super) const MAX_LINE: usize = 1 << 16;
 
@@ -114,6 +152,10 @@ pub(super) struct Split {
     pub(super) key: Vec<u8>,
     /// The constant text in it.
     pub(super) segments: Vec<Segment>,
+    /// Where the values of the last line stand in it.
+    pub(super) holes: Vec<Hole>,
+    /// Where the last line begins in what strings refer to.
+    pub(super) base: usize,
     /// Where the last text's template begins in the key.
     pub(super) template: usize,
     /// How many values there were before its values.
@@ -131,18 +173,10 @@ pub(super) fn split(line: &[u8], base: usize, out: &mut Split) -> bool {
     if line.len() > MAX_LINE {
         return false;
     }
-    (out.template, out.before) = (out.key.len(), out.values.len());
     let most = out.values.len() + MAX_SLOTS - 16;
     let trimmed = line.trim_ascii();
-    let mut splitter = Splitter {
-        line,
-        base,
-        out,
-        constant: 0,
-        json: trimmed.first() == Some(&b'{') && trimmed.last() == Some(&b'}'),
-        quotes: true,
-        arrays: true,
-    };
+    let json = trimmed.first() == Some(&b'{') && trimmed.last() == Some(&b'}');
+    let mut splitter = Splitter::new(line, base, json, out);
     let mut at = 0;
     while let Some(byte) = line.get(at) {
         at = match class(*byte) {
@@ -163,8 +197,48 @@ pub(super) fn split(line: &[u8], base: usize, out: &mut Split) -> bool {
             return false;
         }
     }
-    splitter.flush(line.len());
+    splitter.out.write_key(line);
     true
+}
+
+impl Split {
+    /// Appends the template that the holes leave of a line to the key.
+    fn write_key(&mut self, line: &[u8]) {
+        self.template = self.key.len();
+        let mut constant = 0;
+        let Self { key, segments, holes, base, .. } = self;
+        let mut put = |from: usize, to: usize, key: &mut Vec<u8>| {
+            let text = line.get(from..to).unwrap_or_default();
+            if !text.is_empty() {
+                segments.push(Segment { key: key.len() as u32, text: *base + from });
+                key.extend_from_slice(text);
+            }
+        };
+        for hole in &*holes {
+            put(constant, hole.from as usize, key);
+            key.extend_from_slice(hole.mark());
+            constant = hole.to as usize;
+        }
+        put(constant, line.len(), key);
+    }
+
+    /// Makes a value of a word of the key, with so many of the line's values before it.
+    pub(super) fn take_word(&mut self, (at, len, before): (u32, u32, u16)) {
+        let start = Segment::locate(&self.segments, at);
+        let len = len as usize;
+        self.values.insert(self.before + usize::from(before), pack(start, len));
+        let from = start - self.base;
+        self.holes.push(Hole::new(from, from + len, &[STR], How::Word));
+    }
+}
+
+impl Segment {
+    /// Where what stands at a place of the key is in what strings refer to.
+    fn locate(segments: &[Self], at: u32) -> usize {
+        let after = segments.partition_point(|s| s.key <= at);
+        let segment = after.checked_sub(1).and_then(|n| segments.get(n));
+        segment.map_or(0, |s| s.text + (at - s.key) as usize)
+    }
 }
 
 /// A line on its way into a template and values.
@@ -172,8 +246,6 @@ pub(super) struct Splitter<'a> {
     pub(super) line: &'a [u8],
     base: usize,
     pub(super) out: &'a mut Split,
-    /// Where the constant text begins that is not yet in the key.
-    constant: usize,
     json: bool,
     /// Whether another closing quote may follow.
     quotes: bool,
@@ -181,7 +253,15 @@ pub(super) struct Splitter<'a> {
     arrays: bool,
 }
 
-impl Splitter<'_> {
+impl<'a> Splitter<'a> {
+    /// Begins with a line, which is a JSON object or not.
+    #[inline]
+    pub(super) fn new(line: &'a [u8], base: usize, json: bool, out: &'a mut Split) -> Self {
+        (out.base, out.before) = (base, out.values.len());
+        out.holes.clear();
+        Self { line, base, out, json, quotes: true, arrays: true }
+    }
+
     #[inline]
     pub(super) fn byte(&self, at: usize) -> u8 {
         self.line.get(at).copied().unwrap_or(b' ')
@@ -197,30 +277,34 @@ impl Splitter<'_> {
         self.line.get(from..to).unwrap_or_default()
     }
 
-    #[inline]
-    fn flush(&mut self, to: usize) {
-        let constant = self.line.get(self.constant..to).unwrap_or_default();
-        if !constant.is_empty() {
-            self.out
-                .segments
-                .push(Segment { key: self.out.key.len() as u32, text: self.base + self.constant });
-            self.out.key.extend_from_slice(constant);
-        }
-    }
-
     /// Ends the constant text at `from` with a value that reaches to `to`.
     #[inline]
     pub(super) fn slot(&mut self, from: usize, to: usize, mark: &[u8], value: u64) -> usize {
-        self.flush(from);
-        self.out.key.extend_from_slice(mark);
+        self.slot_by(How::Byte, from, to, mark, value)
+    }
+
+    #[inline]
+    pub(super) fn slot_by(
+        &mut self,
+        how: How,
+        from: usize,
+        to: usize,
+        mark: &[u8],
+        value: u64,
+    ) -> usize {
+        self.out.holes.push(Hole::new(from, to, mark, how));
         self.out.values.push(value);
-        self.constant = to;
         to
     }
 
     #[inline]
+    pub(super) fn string_by(&mut self, how: How, from: usize, to: usize) -> usize {
+        self.slot_by(how, from, to, &[STR], pack(self.base + from, to - from))
+    }
+
+    #[inline]
     pub(super) fn string(&mut self, from: usize, to: usize) -> usize {
-        self.slot(from, to, &[STR], pack(self.base + from, to - from))
+        self.string_by(How::Byte, from, to)
     }
 
     /// The end of a word: letters and digits, and points between them; whether it has a digit.
@@ -255,20 +339,36 @@ impl Splitter<'_> {
         if digits {
             return self.mixed(at, end);
         }
-        if end - at == 3 && self.byte(end) == b' ' {
-            let rest = self.line.get(at..).unwrap_or_default();
-            if let Some((stamp, number, len)) = Stamp::read_month(rest) {
-                let [a, b] = stamp.to_bytes();
-                return self.slot(at, at + len, &[STAMP, a, b], number);
-            }
+        if end - at == 3
+            && self.byte(end) == b' '
+            && let Some(end) = self.month(at)
+        {
+            return end;
         }
         if self.json && matches!(self.text(at, end), b"true" | b"false" | b"null") {
-            return self.string(at, end);
+            return self.string_by(How::Word, at, end);
         }
         end
     }
 
-    fn dash(&mut self, at: usize) -> usize {
+    /// The end of a time that begins with the name of a month.
+    #[inline]
+    pub(super) fn month(&mut self, at: usize) -> Option<usize> {
+        let rest = self.line.get(at..).unwrap_or_default();
+        let (stamp, number, len) = Stamp::read_month(rest)?;
+        let [a, b] = stamp.to_bytes();
+        Some(self.slot_by(How::Month, at, at + len, &[STAMP, a, b], number))
+    }
+
+    /// The end of a word of letters that is a value.
+    #[inline]
+    pub(super) fn letters(&mut self, at: usize) -> usize {
+        let rest = self.line.get(at..).unwrap_or_default();
+        let len = rest.iter().position(|b| !is_letter(*b)).unwrap_or(rest.len());
+        self.string_by(How::Word, at, at + len)
+    }
+
+    pub(super) fn dash(&mut self, at: usize) -> usize {
         let sign =
             matches!(self.before(at), b' ' | b'=' | b':' | b'(' | b'[' | b',' | b'"' | b'\t');
         if sign && self.byte(at + 1).is_ascii_digit() {
@@ -278,7 +378,7 @@ impl Splitter<'_> {
     }
 
     /// A slash: the start of a path or of what follows a URL's scheme, unless within a word.
-    fn path(&mut self, at: usize) -> usize {
+    pub(super) fn path(&mut self, at: usize) -> usize {
         if is_word(self.before(at)) {
             return at + 1;
         }
@@ -310,26 +410,32 @@ impl Splitter<'_> {
         if content.is_empty() {
             return Some(end + 1);
         }
+        self.quoted(start, end);
+        Some(end + 1)
+    }
+
+    /// What stands in quotes, up to where its value ends.
+    #[inline]
+    pub(super) fn quoted(&mut self, start: usize, end: usize) -> usize {
+        let content = self.text(start, end);
         if content.first().is_some_and(u8::is_ascii_digit) {
             if let Some((ip, len)) = ipv4(content).filter(|(_, len)| *len == content.len()) {
-                self.slot(start, start + len, &[IPV4], u64::from(ip));
-                return Some(end + 1);
+                return self.slot_by(How::Quoted, start, start + len, &[IPV4], u64::from(ip));
             }
             if let Some((stamp, number, len)) = Stamp::read_digits(content) {
                 let tail = content.get(len..).unwrap_or_default();
                 if tail.len() <= 6 && !tail.iter().any(|b| is_mark(*b)) {
                     let [a, b] = stamp.to_bytes();
-                    self.slot(start, start + len, &[STAMP, a, b], number);
-                    return Some(end + 1);
+                    let mark = [STAMP, a, b];
+                    return self.slot_by(How::Quoted, start, start + len, &mark, number);
                 }
             }
         }
-        self.string(start, end);
-        Some(end + 1)
+        self.string_by(How::Quoted, start, end)
     }
 
     /// An array of a JSON object, when nothing is nested in it, is one value, however long it is.
-    fn array(&mut self, at: usize) -> usize {
+    pub(super) fn array(&mut self, at: usize) -> usize {
         if !self.arrays {
             return at + 1;
         }
@@ -353,7 +459,7 @@ impl Splitter<'_> {
     }
 
     /// Where the quoted string that begins at `at` ends.
-    fn closing(&self, mut at: usize) -> Option<usize> {
+    pub(super) fn closing(&self, mut at: usize) -> Option<usize> {
         loop {
             let rest = self.line.get(at..)?;
             let found = at + memchr::memchr2(b'"', b'\\', rest)?;

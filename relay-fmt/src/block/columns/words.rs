@@ -7,8 +7,7 @@
 
 use super::hash::{Found, Table, hash};
 use super::program::END;
-use super::split::{Segment, Split, is_letter};
-use super::strings::pack;
+use super::split::{Split, is_letter};
 use super::template::{self, STR, WORD};
 
 /// So many templates must differ in the same words, besides a new one.
@@ -104,10 +103,7 @@ impl Words {
         };
         let number = self.alias_table.find_only(hash, same)?;
         let alias = self.aliases.get(number as usize)?;
-        for (at, len, before) in alias.words.iter().rev() {
-            let reference = Segment::locate(&split.segments, *at, *len);
-            split.values.insert(split.before + usize::from(*before), reference);
-        }
+        alias.words.iter().rev().for_each(|word| split.take_word(*word));
         Some(alias.class)
     }
 
@@ -136,7 +132,6 @@ impl Words {
     /// `hash` that of all.
     pub(super) fn find(&mut self, seed: u64, hash: u64, split: &mut Split) -> Outcome {
         self.leave_out(seed, &split.key, split.template);
-        let Split { key, segments, values, before: first, .. } = split;
         if self.words.is_empty() || self.words.len() > MOST_WORDS {
             return Outcome::None;
         }
@@ -146,32 +141,28 @@ impl Words {
         let Some(group) = self.groups.get(number as usize) else {
             return Outcome::None;
         };
-        let known = group.general.iter().find(|m| self.fits(m, key));
+        let known = group.general.iter().find(|m| self.fits(m, &split.key));
         if let Some(member) = known {
             let numbers = member.values.iter();
             let words = numbers.filter_map(|(word, _)| self.words.get(usize::from(*word)));
             let words: Vec<_> = words.copied().collect();
-            for (at, len, before) in words.iter().rev() {
-                let reference = Segment::locate(segments, *at, *len);
-                values.insert(*first + usize::from(*before), reference);
-            }
+            words.iter().rev().for_each(|word| split.take_word(*word));
             let class = member.class;
-            self.remember((seed, hash), key, class, words);
+            self.remember((seed, hash), &split.key, class, words);
             return Outcome::Known(class);
         }
         if group.general.len() >= MOST_GENERAL {
             return Outcome::Exact(number);
         }
-        let Some(different) = self.different(group, key) else {
+        let Some(different) = self.different(group, &split.key) else {
             return Outcome::Exact(number);
         };
         for word in different.iter().rev() {
             let Some((at, len, before)) = self.words.get(*word).copied() else {
                 continue;
             };
-            let reference = Segment::locate(segments, at, len);
-            values.insert(*first + usize::from(before), reference);
-            key.splice(at as usize..(at + len) as usize, [STR]);
+            split.take_word((at, len, before));
+            split.key.splice(at as usize..(at + len) as usize, [STR]);
         }
         Outcome::General(number)
     }
@@ -297,15 +288,5 @@ impl Words {
         }
         let enough = counts.into_iter().filter(|(_, count)| *count >= ENOUGH);
         enough.max_by_key(|(words, count)| (*count, usize::MAX - words.len())).map(|(w, _)| w)
-    }
-}
-
-impl Segment {
-    /// The reference to what stands at a place of the key.
-    fn locate(segments: &[Self], at: u32, len: u32) -> u64 {
-        let after = segments.partition_point(|s| s.key <= at);
-        let segment = after.checked_sub(1).and_then(|n| segments.get(n));
-        let start = segment.map_or(0, |s| s.text + (at - s.key) as usize);
-        pack(start, len as usize)
     }
 }

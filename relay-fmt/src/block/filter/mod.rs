@@ -39,6 +39,25 @@ const fn hash(three: [u8; 3]) -> usize {
     hash_number(u32::from_le_bytes([a, b, c, 0]))
 }
 
+/// The bytes that can be part of a number.
+const OF_NUMBER: [bool; 256] = {
+    let mut bytes = [false; 256];
+    let mut rest: &mut [bool] = &mut bytes;
+    let mut byte = 0u8;
+    while let Some((is, tail)) = rest.split_first_mut() {
+        *is = byte.is_ascii_hexdigit() || byte == b'.';
+        rest = tail;
+        byte = byte.wrapping_add(1);
+    }
+    bytes
+};
+
+/// Whether a byte can be part of a number.
+#[inline]
+pub(super) fn is_of_number(byte: u8) -> bool {
+    OF_NUMBER.get(usize::from(byte)).copied().unwrap_or(true)
+}
+
 #[inline]
 const fn hash_number(three: u32) -> usize {
     (three.wrapping_mul(0x9E37_79B1) >> (32 - HASH_BITS)) as usize

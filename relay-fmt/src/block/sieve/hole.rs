@@ -3,6 +3,7 @@
 use super::recent::Recent;
 use super::shape::{self, Float, Symbol};
 use crate::block::FilterBuilder;
+use crate::block::filter::is_of_number;
 use crate::bytes::Cursor;
 use crate::message::write_value;
 use crate::value::{Type, Value};
@@ -14,19 +15,14 @@ const SHORT: u64 = 1000;
 /// After so many longer integers it is looked for the first time whether all of their threes are there.
 const MANY: u32 = 1024;
 
-/// Whether a byte can be part of a number, as the filter has it.
-const fn is_of_number(byte: &u8) -> bool {
-    byte.is_ascii_hexdigit() || *byte == b'.'
-}
-
 /// Whether all of these are.
 pub(super) fn is_number(text: &[u8]) -> bool {
-    text.iter().all(is_of_number)
+    text.iter().copied().all(is_of_number)
 }
 
 /// How many bytes at the front have to be there with what comes before: two, and all of a number.
 fn reach<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
-    bytes.take_while(|byte| is_of_number(byte)).count().max(2)
+    bytes.take_while(|byte| is_of_number(**byte)).count().max(2)
 }
 
 /// A hole.
@@ -60,7 +56,7 @@ impl<'a> Hole<'a> {
         let right = right.get(..reach(right.iter()).min(right.len()));
         let (left, right) = (left.unwrap_or_default().to_vec(), right.unwrap_or_default().to_vec());
         let apart =
-            !left.last().is_some_and(is_of_number) && !right.first().is_some_and(is_of_number);
+            ![left.last(), right.first()].into_iter().flatten().any(|byte| is_of_number(*byte));
         Self { left, right, apart, ..Self::default() }
     }
 

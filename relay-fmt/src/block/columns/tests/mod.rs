@@ -8,7 +8,7 @@ mod search;
 use super::program;
 use super::split;
 use super::{Encoder, Precision, decode, encode};
-use crate::block::RowBuffer;
+use crate::block::{FilterBuilder, RowBuffer};
 use crate::bytes::Cursor;
 use crate::record::Kind;
 use proptest::collection::vec;
@@ -221,6 +221,48 @@ fn raw_channels_are_split_too() {
     assert_eq!(summary.classes, 1);
     assert!(body.len() < 300, "{} bytes", body.len());
     assert!(decode(&body).unwrap() == rows);
+}
+
+/// Rows of a raw channel.
+fn raw_rows(lines: &[Vec<u8>]) -> RowBuffer {
+    let mut rows = referring(RowBuffer::default());
+    for (n, line) in lines.iter().enumerate() {
+        rows.push(0, Kind::Raw, 0, 0, n as i64, line);
+    }
+    rows
+}
+
+/// Lines of which some are like others but for a few bytes.
+fn alike() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let changes = vec((any::<usize>(), any::<usize>(), "[0-9a-f.x]|[ -~]"), 0..4);
+    (vec(any_text(), 1..12), vec((any::<usize>(), changes), 0..80)).prop_map(|(lines, rows)| {
+        let line = |(line, changes): (usize, Vec<(usize, usize, String)>)| {
+            let mut line = lines[line % lines.len()].clone();
+            for (from, len, new) in changes {
+                let from = from % (line.len() + 1);
+                let to = (from + len % 3).min(line.len());
+                line.splice(from..to, new.bytes());
+            }
+            line
+        };
+        lines.iter().cloned().chain(rows.into_iter().map(line)).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn raw_lines_come_back_and_their_filter_is_that_of_their_bytes(lines in alike()) {
+        let (mut sifted, mut whole) = (FilterBuilder::new(), FilterBuilder::new());
+        let rows = raw_rows(&lines);
+        let mut body = Vec::new();
+        let mut encoder = Encoder::new(1).unwrap();
+        encoder.encode_sifted(&rows, Some(&mut sifted), &mut body).unwrap();
+        prop_assert_eq!(decode(&body).unwrap(), rows);
+        lines.iter().for_each(|line| whole.add(line));
+        prop_assert_eq!(sifted.finish(1 << 20), whole.finish(1 << 20));
+    }
 }
 
 #[test]
