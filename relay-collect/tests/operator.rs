@@ -350,3 +350,141 @@ fn lines_of_json_have_the_level_that_they_say() {
         assert!(dir.run(&["--once"]).status.success());
     }
 }
+
+/// The command under a tracer that lets every `pread` of this file fail from the `n`th on; the child is the
+/// command itself. `None` where there is no tracer that may trace.
+fn unreadable(dir: &Dir, file: &Path, n: u32, arguments: &[&str]) -> Option<Command> {
+    let tried = Command::new("strace").args(["-D", "-qq", "-e", "trace=none", "true"]).output();
+    if !tried.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no strace that may trace");
+        return None;
+    }
+    let mut command = Command::new("strace");
+    command.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pread64", "-P"]).arg(file);
+    command.args(["-e", &format!("inject=pread64:error=EIO:when={n}+")]);
+    command.arg(env!("CARGO_BIN_EXE_relay-collect")).args(arguments).arg("--dir").arg(dir.path());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Some(command)
+}
+
+#[test]
+fn a_channel_that_cannot_be_read_is_named_and_the_others_are_shown() {
+    let dir = Dir::new();
+    let (bad, good) = (dir.channel("bad"), dir.channel("good"));
+    bad.writer().write(b"of the bad one").unwrap();
+    good.writer().write(b"of the good one").unwrap();
+    let path = dir.path().join("live").join(bad.file_name());
+    let mut failed = 0;
+    for n in 1..60 {
+        let arguments = ["cat", "--format", "raw"];
+        let Some(mut command) = unreadable(&dir, &path, n, &arguments) else { return };
+        let output = command.output().unwrap();
+        let text = said(&output);
+        let shown = lines(&output.stdout);
+        assert!(shown.contains(&"of the good one".to_owned()), "{n}: {text}");
+        if output.status.code() == Some(0) {
+            assert_eq!((shown.len(), text.as_str()), (2, ""), "{n}");
+            continue;
+        }
+        failed += 1;
+        assert_eq!((output.status.code(), shown.len()), (Some(1), 1), "{n}: {text}");
+        assert_eq!(text.matches(path.to_str().unwrap()).count(), 1, "{n}: {text}");
+    }
+    assert!(failed > 3, "it is read more than once, and each time it may fail");
+}
+
+/// What `cat -f` says on standard output and error, line by line.
+struct Following {
+    child: Child,
+    out: BufReader<std::process::ChildStdout>,
+    err: BufReader<std::process::ChildStderr>,
+}
+
+impl Following {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let err = BufReader::new(child.stderr.take().unwrap());
+        Self { child, out, err }
+    }
+
+    fn shows(&mut self, line: &str) {
+        let mut found = String::new();
+        self.out.read_line(&mut found).unwrap();
+        assert_eq!(found.trim_end(), line);
+    }
+
+    fn says(&mut self, part: &str) {
+        let mut found = String::new();
+        self.err.read_line(&mut found).unwrap();
+        assert!(found.contains(part), "{found}");
+    }
+
+    /// Its exit code once it is told to end, when it has no more to say.
+    fn end(mut self) -> Option<i32> {
+        signal(&self.child, Signal::INT);
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut self.err, &mut rest).unwrap();
+        assert_eq!(rest, "", "everything is said once");
+        self.child.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn following_goes_on_without_what_becomes_unreadable_and_ends_with_1() {
+    let arguments = ["cat", "-f", "--format", "raw"];
+    let dir = Dir::new();
+    let good = dir.channel("good");
+    let mut writer = good.writer();
+    writer.write(b"first").unwrap();
+    let mut whole = Following::start(&mut dir.command(&arguments));
+    whole.shows("first");
+    writer.write(b"second").unwrap();
+    whole.shows("second");
+    assert_eq!(whole.end(), Some(0));
+
+    // One that comes, and is no channel.
+    let mut odd = Following::start(&mut dir.command(&arguments));
+    odd.shows("first");
+    odd.shows("second");
+    let path = dir.path().join("live/odd.1-00.relay");
+    std::fs::write(&path, b"this is no channel").unwrap();
+    odd.says(path.to_str().unwrap());
+    writer.write(b"third").unwrap();
+    odd.shows("third");
+    assert_eq!(odd.end(), Some(1));
+    std::fs::remove_file(&path).unwrap();
+
+    // One that was read until then.
+    let bad = dir.channel("bad");
+    let path = dir.path().join("live").join(bad.file_name());
+    let Some(mut command) = unreadable(&dir, &path, 60, &arguments) else { return };
+    let mut ill = Following::start(&mut command);
+    ["first", "second", "third"].iter().for_each(|line| ill.shows(line));
+    ill.says(path.to_str().unwrap());
+    writer.write(b"fourth").unwrap();
+    ill.shows("fourth");
+    assert_eq!(ill.end(), Some(1));
+}
+
+#[test]
+fn explain_says_what_live_channels_alone_hold() {
+    let dir = Dir::new();
+    let (app, _empty) = (dir.channel("app"), dir.channel("empty"));
+    (0..3).for_each(|_| app.writer().write(b"one").unwrap());
+    for (more, read) in [(&[][..], 3), (&["--channel", "app"], 3), (&["--channel", "empty"], 0)] {
+        let output = dir.run(&[&["cat", "--explain"], more].concat());
+        let text = said(&output);
+        let pieces = u64::from(read > 0);
+        for part in [
+            "0 archived blocks with 0 records".to_owned(),
+            format!(
+                "{pieces} blocks decoded, and pieces of live channels looked at: {read} records"
+            ),
+            format!("{pieces} pieces of live channels"),
+        ] {
+            assert!(text.contains(&part), "{more:?} {part}: {text}");
+        }
+        assert_eq!(lines(&output.stdout).len(), read);
+    }
+}

@@ -41,7 +41,8 @@ const WHERE: &str = "\
 pub(crate) struct CatArgs {
     #[command(flatten)]
     dir: DirArgs,
-    /// Go on with records as they come
+    /// Go on with records as they come, until Ctrl-C. What becomes unreadable is said once, and makes the
+    /// exit code 1
     #[arg(short, long, conflicts_with_all = ["reverse", "count", "stats", "output"])]
     follow: bool,
     /// Only the newest N
@@ -306,7 +307,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         (Snapshot::take_for(&store, &filter)?, None)
     };
     show(&mut snapshot, &mut filter, args, &mut out)?;
-    let damaged = say(&mut snapshot.problems, &mut snapshot.notes);
+    let mut damaged = say(&mut snapshot.problems, &mut snapshot.notes);
     if out.failed.is_none() {
         // What archives could not be listed for was said above.
         let unknown = store.unknown_fields(&filter).unwrap_or_default();
@@ -317,7 +318,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
     }
     if let Some(mut follow) = follow {
         follow.resume(snapshot);
-        go_on(follow, &mut filter, &mut out)?;
+        damaged |= go_on(follow, &mut filter, &mut out)?;
     }
     out.finish()?;
     Ok(if damaged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -355,8 +356,10 @@ fn show(
     Ok(())
 }
 
-/// Shows records as they come, until nobody reads any more, or Ctrl-C.
-fn go_on(mut follow: Follow, filter: &mut Filter, out: &mut Pieces) -> Result<()> {
+/// Shows records as they come, until nobody reads any more, or Ctrl-C. Returns whether something could
+/// not be read: that is said when it happens, and the others are followed on.
+fn go_on(mut follow: Follow, filter: &mut Filter, out: &mut Pieces) -> Result<bool> {
+    let mut damaged = false;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
@@ -366,8 +369,8 @@ fn go_on(mut follow: Follow, filter: &mut Filter, out: &mut Pieces) -> Result<()
         if flow.is_break() || (!out.bytes.is_empty() && out.write().is_break()) {
             break;
         }
-        say(&mut follow.problems, &mut follow.notes);
+        damaged |= say(&mut follow.problems, &mut follow.notes);
         std::thread::sleep(Duration::from_millis(50));
     }
-    Ok(())
+    Ok(damaged)
 }

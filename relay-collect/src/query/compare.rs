@@ -10,8 +10,13 @@ use std::cmp::Ordering;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Number {
     Int(i128),
+    /// Beyond that, up to 2¹²⁸ - 1.
+    Large(u128),
     Float(f64),
 }
+
+/// 2¹²⁷: the first that no `i128` holds.
+const BEYOND: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
 
 impl Number {
     pub(super) fn parse(text: &str) -> Option<Self> {
@@ -21,14 +26,15 @@ impl Number {
             return None;
         }
         let int = text.parse().ok().map(Self::Int);
-        int.or_else(|| text.parse().ok().map(Self::Float))
+        let large = || text.parse().ok().map(Self::Large);
+        int.or_else(large).or_else(|| text.parse().ok().map(Self::Float))
     }
 
     fn of(value: &Value<'_>) -> Option<Self> {
         match value {
             Value::F32(x) => Some(Self::Float(f64::from(*x))),
             Value::F64(x) => Some(Self::Float(*x)),
-            Value::U128(n) if i128::try_from(*n).is_err() => Some(Self::Float(*n as f64)),
+            Value::U128(n) => Some(i128::try_from(*n).map_or(Self::Large(*n), Self::Int)),
             _ => as_int(value).map(Self::Int),
         }
     }
@@ -41,6 +47,11 @@ impl Number {
             (Self::Float(a), Self::Float(b)) => a.partial_cmp(&b),
             (Self::Int(a), Self::Float(b)) => int_with_float(a, b),
             (Self::Float(a), Self::Int(b)) => int_with_float(b, a).map(Ordering::reverse),
+            (Self::Large(a), Self::Large(b)) => Some(a.cmp(&b)),
+            (Self::Large(_), Self::Int(_)) => Some(Ordering::Greater),
+            (Self::Int(_), Self::Large(_)) => Some(Ordering::Less),
+            (Self::Large(a), Self::Float(b)) => large_with_float(a, b),
+            (Self::Float(a), Self::Large(b)) => large_with_float(b, a).map(Ordering::reverse),
         }
     }
 }
@@ -49,10 +60,27 @@ fn int_with_float(a: i128, b: f64) -> Option<Ordering> {
     if b.is_nan() {
         return None;
     }
-    // The cast saturates, which keeps the order; what lies behind the point decides ties.
-    let whole = b.trunc() as i128;
-    let tie = 0.0f64.partial_cmp(&(b - b.trunc())).filter(|_| b.is_finite());
-    Some(a.cmp(&whole).then(tie.unwrap_or(Ordering::Equal)))
+    if b >= BEYOND {
+        return Some(Ordering::Less);
+    }
+    if b < -BEYOND {
+        return Some(Ordering::Greater);
+    }
+    // What lies behind the point decides ties.
+    let tie = 0.0f64.partial_cmp(&(b - b.trunc()));
+    Some(a.cmp(&(b.trunc() as i128)).then(tie.unwrap_or(Ordering::Equal)))
+}
+
+/// As [`int_with_float`], for 2¹²⁷ and more: floats of that size have nothing behind the point.
+fn large_with_float(a: u128, b: f64) -> Option<Ordering> {
+    if b.is_nan() {
+        return None;
+    }
+    if b >= 2.0 * BEYOND {
+        return Some(Ordering::Less);
+    }
+    // The cast saturates at 0, which keeps the order.
+    Some(a.cmp(&(b as u128)))
 }
 
 /// What stands to the right of a comparison.
@@ -150,6 +178,33 @@ mod tests {
         assert!(half.holds_for(Op::Eq, &Value::F32(-1.5), &mut Vec::new()));
         assert!(half.holds_for(Op::Ne, &Value::F64(f64::NAN), &mut Vec::new()));
         assert!(!half.holds_for(Op::Lt, &Value::F64(f64::NAN), &mut Vec::new()));
+    }
+
+    #[test]
+    fn integers_of_128_bits_are_told_apart() {
+        let half = 1u128 << 127;
+        for (number, op, text, holds) in [
+            (u128::MAX, Op::Eq, "340282366920938463463374607431768211455", true),
+            (u128::MAX - 1, Op::Eq, "340282366920938463463374607431768211455", false),
+            (u128::MAX - 1, Op::Lt, "340282366920938463463374607431768211455", true),
+            (half, Op::Eq, "170141183460469231731687303715884105728", true),
+            (half, Op::Gt, "170141183460469231731687303715884105727", true),
+            (half - 1, Op::Eq, "170141183460469231731687303715884105728", false),
+            (half - 1, Op::Lt, "170141183460469231731687303715884105728.0", true),
+            (half, Op::Eq, "170141183460469231731687303715884105728.0", true),
+            (u128::MAX, Op::Lt, "1e39", true),
+            (u128::MAX, Op::Lt, "340282366920938463463374607431768211456", true),
+            (half, Op::Gt, "-1e39", true),
+            (half, Op::Gt, "5", true),
+        ] {
+            let literal = Literal::new(text.into(), true);
+            let value = Value::U128(number);
+            assert_eq!(literal.holds_for(op, &value, &mut Vec::new()), holds, "{number} {text}");
+        }
+        let largest = Literal::new("170141183460469231731687303715884105727".into(), true);
+        let float = Value::F64(BEYOND);
+        assert!(largest.holds_for(Op::Gt, &float, &mut Vec::new()), "2¹²⁷ is more");
+        assert!(largest.holds_for(Op::Gt, &Value::F64(f64::INFINITY), &mut Vec::new()));
     }
 
     proptest! {

@@ -14,7 +14,7 @@ use super::prepare;
 use super::ranges::Ranges;
 use super::snapshot::{Sink, Snapshot, of_rows};
 use super::split::{Place, split};
-use super::store::{Archive, Depth, Store, archive, void};
+use super::store::{Archive, Depth, Store, archive, at, void};
 use crate::query::Filter;
 use crate::render::Event;
 use relay_fmt::archive::{BlockEntry, Entry, ReadAt};
@@ -134,10 +134,11 @@ impl Follow {
         self.joiner = snapshot.into_joiner();
     }
 
-    /// Gives the events that came since the last time and that `filter` means to `sink`.
+    /// Gives the events that came since the last time and that `filter` means to `sink`. A channel or an
+    /// archive that cannot be read is added to [`Follow::problems`], once, and followed no more.
     ///
     /// # Errors
-    /// When a directory or a channel cannot be read.
+    /// When a directory cannot be read.
     pub fn poll(
         &mut self,
         filter: &mut Filter,
@@ -146,9 +147,17 @@ impl Follow {
         let gone = self.find_channels()?;
         let mut grabbed = HashMap::new();
         for (file, tail) in &mut self.tails {
-            let seen = tail.look(true)?;
-            grabbed.insert(file.clone(), tail.grab(seen)?);
+            let seen = tail.look(true).and_then(|seen| tail.grab(seen));
+            match seen {
+                Ok(subs) => drop(grabbed.insert(file.clone(), subs)),
+                Err(errno) => {
+                    self.problems.push(tail.unreadable(&self.store, errno).to_string());
+                    self.refused.insert(file.clone());
+                }
+            }
         }
+        // Said once; what the collector can read of it still comes through the archives.
+        self.tails.retain(|file, _| !self.refused.contains(file));
         let changed = self.read_archives()?;
         let flow = self.show(&changed, &grabbed, filter, sink);
         // Drained, and what it held is in the archives that were just read.
@@ -161,7 +170,7 @@ impl Follow {
         let mut there = HashSet::new();
         let entries = match std::fs::read_dir(self.store.live_dir()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            entries => Some(entries?),
+            entries => Some(entries.map_err(|error| at(self.store.live_dir(), &error))?),
         };
         for entry in entries.into_iter().flatten() {
             let name = entry?.file_name();
@@ -179,7 +188,8 @@ impl Follow {
                 Ok(None) => {}
                 Err(error) => {
                     self.refused.insert(file.to_owned());
-                    self.notes.push(format!("{file}: {error}"));
+                    let path = self.store.live_dir().join(file);
+                    self.problems.push(format!("{}: {error}", path.display()));
                 }
             }
         }
@@ -206,14 +216,19 @@ impl Follow {
             if self.done.contains(&stem) {
                 continue;
             }
-            let bytes = match ArchiveFd::open(&self.store.archive_dir().join(&name.file)) {
+            let path = self.store.archive_dir().join(&name.file);
+            let bytes = match ArchiveFd::open(&path) {
                 Ok(bytes) => bytes,
                 // It has another name by now, or is gone.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     went = true;
                     continue;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.problems.push(at(&path, &error).to_string());
+                    self.done.insert(stem);
+                    continue;
+                }
             };
             let (sealed, len) = (name.sealed, bytes.len()?);
             if !sealed && self.archives.get(&stem).is_some_and(|known| known.len == len) {

@@ -7,6 +7,7 @@
 //! only what is not behind its last record of the first look counts.
 
 use super::backlog::Backlog;
+use super::store::{Store, at};
 use crate::live::source_of;
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::{self, Kind, Records};
@@ -15,6 +16,7 @@ use relay_fmt::time::{Anchor, Rate, RateEstimate};
 use relay_log::channel::{ChannelReader, Scan, Sub, TickSource};
 use rustix::io::Errno;
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 /// A program with more callsites than this has records without them.
@@ -120,6 +122,11 @@ impl Tail {
         Ok(all)
     }
 
+    /// What the system said when it was read, with its path.
+    pub(crate) fn unreadable(&self, store: &Store, errno: Errno) -> io::Error {
+        at(&store.live_dir().join(&self.file), &errno.into())
+    }
+
     /// What the last look could not see, in words.
     pub(crate) fn unseen(&self) -> Option<String> {
         let busy = self.busy.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
@@ -216,5 +223,30 @@ impl Tail {
 
     pub(crate) const fn rate(&self) -> Rate {
         self.rate.rate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay_log::channel::{Config, RawChannel};
+
+    /// That a word never rests cannot be had reliably; what such a look leaves behind can.
+    #[test]
+    fn what_does_not_hold_still_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let channel = RawChannel::create(Config::new(dir.path(), "app")).unwrap();
+        channel.writer().write(b"one").unwrap();
+        let file = channel.file_name();
+        let reader = ChannelReader::open(dir.path(), file.as_ref(), None).unwrap();
+        let mut tail = Tail::new(file.clone(), reader);
+        tail.busy = vec![3, 17];
+        let said = tail.unseen().unwrap();
+        let expected =
+            format!("live/{file}: sub-buffers 3, 17 did not hold still and are not shown");
+        assert_eq!(said, expected);
+        // Only the last look counts.
+        assert_eq!(tail.look(false).unwrap().len(), 1);
+        assert_eq!(tail.unseen(), None);
     }
 }

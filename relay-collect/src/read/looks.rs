@@ -2,10 +2,11 @@
 
 use super::backlog::Backlog;
 use super::live::{SubBytes, Tail};
-use super::store::{Channels, Store};
+use super::store::{Channels, Store, at};
 use crate::unproven;
 use relay_fmt::rows::ChannelId;
 use relay_log::channel::Sub;
+use rustix::io::Errno;
 use std::io;
 
 /// Live channels as they were grabbed.
@@ -42,9 +43,12 @@ fn open_all(
 pub(crate) fn grab_all(store: &Store, notes: &mut Vec<String>) -> io::Result<Vec<Grabbed>> {
     let (mut all, mut problems) = (Vec::new(), Vec::new());
     for (mut tail, alive) in open_all(store, notes, &mut problems)? {
-        let seen = tail.look(false)?;
+        let grab = |tail: &mut Tail| {
+            let seen = tail.look(false)?;
+            tail.grab(seen)
+        };
+        let subs = grab(&mut tail).map_err(|errno| tail.unreadable(store, errno))?;
         notes.extend(tail.unseen());
-        let subs = tail.grab(seen)?;
         all.push(Grabbed { tail, subs, alive });
     }
     notes.append(&mut problems);
@@ -82,18 +86,35 @@ pub(crate) fn find_all(
     problems: &mut Vec<String>,
 ) -> io::Result<Vec<Found>> {
     let (mut all, mut copied) = (Vec::new(), 0);
-    for (mut tail, alive) in open_all(store, notes, problems)? {
-        let seen = tail.look(false)?;
-        notes.extend(tail.unseen());
-        let bytes: u64 = seen.iter().map(|seen| u64::from(seen.sub.committed)).sum();
-        if copied + bytes > store.copied_at_once() {
-            let backlog = tail.backlog(&seen, problems)?;
-            all.push(Found::Left(Box::new(Left { tail, backlog, alive })));
-        } else {
-            copied += bytes;
-            let subs = tail.grab(seen)?;
-            all.push(Found::Copied(Box::new(Grabbed { tail, subs, alive })));
+    for (tail, alive) in open_all(store, notes, problems)? {
+        let file = store.live_dir().join(&tail.file);
+        match find(store, tail, alive, &mut copied, (&mut *notes, &mut *problems)) {
+            Ok(found) => all.push(found),
+            // The others are shown all the same.
+            Err(errno) => problems.push(at(&file, &errno.into()).to_string()),
         }
     }
     Ok(all)
+}
+
+fn find(
+    store: &Store,
+    mut tail: Tail,
+    alive: bool,
+    copied: &mut u64,
+    (notes, problems): (&mut Vec<String>, &mut Vec<String>),
+) -> Result<Found, Errno> {
+    let seen = tail.look(false)?;
+    let bytes: u64 = seen.iter().map(|seen| u64::from(seen.sub.committed)).sum();
+    let found = if *copied + bytes > store.copied_at_once() {
+        let backlog = tail.backlog(&seen, problems)?;
+        notes.extend(tail.unseen());
+        Found::Left(Box::new(Left { tail, backlog, alive }))
+    } else {
+        let subs = tail.grab(seen)?;
+        *copied += bytes;
+        notes.extend(tail.unseen());
+        Found::Copied(Box::new(Grabbed { tail, subs, alive }))
+    };
+    Ok(found)
 }

@@ -44,13 +44,13 @@ pub struct Plan {
     pub rows_decoded: u64,
     /// The other rows of the blocks that were decoded: time, place, text or fields exclude them.
     pub rows_excluded: u64,
-    /// Pieces of live channels.
+    /// Pieces of live channels, of those channels and processes that are wanted.
     pub live: u64,
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:>10} blocks with {} records", self.blocks, self.rows)?;
+        writeln!(f, "{:>10} archived blocks with {} records", self.blocks, self.rows)?;
         for (count, what) in [
             (self.by_source, "skipped by channel or process"),
             (self.by_time, "skipped by time"),
@@ -62,13 +62,17 @@ impl fmt::Display for Plan {
             writeln!(f, "{count:>10} {what}")?;
         }
         writeln!(f, "{:>10} archives not opened, by the catalogue", self.archives_skipped)?;
-        writeln!(f, "{:>10} pieces decoded, {} records of them", self.decoded, self.rows_decoded)?;
+        writeln!(
+            f,
+            "{:>10} blocks decoded, and pieces of live channels looked at: {} records of them",
+            self.decoded, self.rows_decoded
+        )?;
         writeln!(
             f,
             "{:>10} other records of them, which their columns exclude",
             self.rows_excluded
         )?;
-        write!(f, "{:>10} live channels", self.live)
+        write!(f, "{:>10} pieces of live channels, of the channels and processes wanted", self.live)
     }
 }
 

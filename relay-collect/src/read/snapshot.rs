@@ -63,7 +63,7 @@ impl Snapshot {
     /// Takes a snapshot.
     ///
     /// # Errors
-    /// When a directory or a channel cannot be read.
+    /// When a directory cannot be read.
     pub fn take(store: &Store) -> io::Result<Self> {
         Self::take_with_tails(store).map(|(snapshot, _)| snapshot)
     }
@@ -261,17 +261,23 @@ pub(crate) fn pieces<'a>(
     };
     let admitted = plan::admitted(archives, filter, plan);
     let mut pieces: Vec<_> = admitted.into_iter().map(piece).collect();
-    for rows in live {
+    let some = |rows: &RowBuffer| rows.sources.iter().any(|source| of_filter(filter, source));
+    for rows in live.into_iter().filter(some) {
         plan.live += 1;
         // Behind all blocks.
         pieces.extend(of_rows(rows, plan.blocks + plan.live));
     }
-    for piece in backlog {
+    for piece in backlog.into_iter().filter(|piece| of_filter(filter, &piece.source())) {
         plan.live += 1;
         let (min_ns, max_ns, number) = (piece.min_ns, piece.max_ns, plan.blocks + plan.live);
         pieces.push(Piece { from: From::Backlog(Box::new(piece)), min_ns, max_ns, number });
     }
     pieces
+}
+
+/// Whether what this source wrote may be meant.
+fn of_filter(filter: &Filter, source: &Source) -> bool {
+    filter.may_match_source(&source.channel, source.pid)
 }
 
 /// A piece of rows in memory; `None` when there are none.

@@ -63,7 +63,7 @@ fn of_name(name: &[u8]) -> Option<Level> {
         (Level::Trace, &["trace", "trc", "verbose", "finer", "finest", "silly"]),
     ];
     let is = |known: &&str| known.as_bytes().eq_ignore_ascii_case(name);
-    NAMES.iter().find(|(_, names)| names.iter().any(&is)).map(|(level, _)| *level)
+    NAMES.iter().find(|(_, names)| names.iter().any(is)).map(|(level, _)| *level)
 }
 
 #[cfg(test)]

@@ -109,13 +109,15 @@ impl<'m> Member<'m> {
             Some(b't' | b'f') => then(&Value::Bool(text == "true")),
             Some(b'n') => then(&Value::None),
             Some(b'{' | b'[') => then(&Value::Str(text)),
-            _ => match (text.parse(), text.parse(), text.parse(), text.parse()) {
-                (Ok(n), ..) => then(&Value::I64(n)),
-                (_, Ok(n), ..) => then(&Value::U64(n)),
-                (.., Ok(n), _) => then(&Value::I128(n)),
-                (.., Ok(x)) => then(&Value::F64(x)),
-                _ => then(&Value::Str(text)),
-            },
+            _ => {
+                let large =
+                    || text.parse().map(Value::I128).or_else(|_| text.parse().map(Value::U128));
+                let integer =
+                    text.parse().map(Value::I64).or_else(|_| text.parse().map(Value::U64));
+                let value = integer.or_else(|_| large());
+                let value = value.or_else(|_| text.parse().map(Value::F64));
+                then(&value.unwrap_or(Value::Str(text)))
+            }
         }
     }
 
