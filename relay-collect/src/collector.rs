@@ -160,6 +160,8 @@ pub struct Collector {
 
 /// Polling while there is traffic.
 const BUSY: Duration = Duration::from_millis(20);
+/// The first sleep after it was idle, doubled up to [`BUSY`]: a burst fills a block in a few milliseconds.
+const ALERT: Duration = Duration::from_millis(2);
 /// So long after the last traffic it polls as if there were some.
 const LINGER: Duration = Duration::from_millis(500);
 /// The longest sleep: then it looks for ended processes and for channels that nothing announced.
@@ -210,7 +212,7 @@ impl Collector {
     /// # Errors
     /// When something cannot be read or written and waiting does not help.
     pub fn run(&mut self, control: &Control) -> Result<(), CollectError> {
-        let mut busy = Instant::now();
+        let (mut busy, mut nap) = (Instant::now(), ALERT);
         while !control.is_stopping() {
             let Passed { found, waiting } = self.pass(control, false)?;
             if control.rotate.swap(false, Ordering::AcqRel) {
@@ -228,9 +230,11 @@ impl Collector {
                 continue;
             }
             if busy.elapsed() < LINGER {
-                self.watch.sleep(BUSY);
+                self.watch.sleep(nap);
+                nap = BUSY.min(nap * 2);
             } else {
                 self.sleep_until_woken(control)?;
+                nap = ALERT;
             }
         }
         self.repacking.hold();
