@@ -488,3 +488,43 @@ fn explain_says_what_live_channels_alone_hold() {
         assert_eq!(lines(&output.stdout).len(), read);
     }
 }
+
+/// What a tired person types, and is told.
+#[test]
+fn mistakes_are_told_by_name() {
+    let dir = Dir::new();
+    let channel = dir.channel("app");
+    channel.writer().write(b"one").unwrap();
+    let bare = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_relay-collect"));
+        command.args(arguments).output().unwrap()
+    };
+    let at = dir.path().to_str().unwrap();
+    for within in ["archive", "live"] {
+        let output = bare(&["cat", "--dir", &format!("{at}/{within}")]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said(&output).contains(&format!("is it {at}?")), "{}", said(&output));
+    }
+    let output = dir.run(&["cat", "--since", "-1min", "--until", "-1h"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("nothing lies between"), "{}", said(&output));
+    let output = dir.run(&["--once", "--keep-count", "0"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("keep nothing"), "{}", said(&output));
+    // A disk that is full, where the output goes.
+    for arguments in [&["cat"][..], &["cat", "--count"], &["cat", "--stats"], &["cat", "-n", "1"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = dir.command(arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let text = said(&output);
+        assert!(text.contains("cannot write to standard output: "), "{arguments:?}: {text}");
+    }
+    // A directory that is new, as by a mistyped name; the second time it is known.
+    let new = format!("{at}/lgos");
+    for told in [true, false] {
+        let output = bare(&["--once", "--dir", &new]);
+        assert_eq!(output.status.code(), Some(0));
+        let expected = format!("relay-collect: note: nothing is in {new} yet: it is new\n");
+        assert_eq!(said(&output), if told { expected } else { String::new() });
+    }
+}

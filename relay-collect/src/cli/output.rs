@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// The level that text is compressed with.
 const LEVEL: i32 = 3;
 
+/// What could not be done when nothing else is known.
+pub(crate) const STDOUT: &str = "cannot write to standard output";
+
 /// Where records go.
 pub(crate) enum Output {
     /// Standard output.
@@ -73,6 +76,15 @@ impl Output {
                 None => Ok(()),
             },
         }
+    }
+
+    /// What it means that a piece could not be written.
+    pub(crate) fn failed(&self, error: std::io::Error) -> anyhow::Error {
+        let what = match self {
+            Self::Stdout => STDOUT.to_owned(),
+            Self::File(file) => format!("cannot write {}", file.path.display()),
+        };
+        anyhow::Error::from(error).context(what)
     }
 
     /// Everything was written: a file gets its name.
