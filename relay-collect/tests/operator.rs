@@ -528,3 +528,35 @@ fn mistakes_are_told_by_name() {
         assert_eq!(said(&output), if told { expected } else { String::new() });
     }
 }
+
+#[test]
+fn what_may_not_be_read_or_written_is_named() {
+    let dir = Dir::new();
+    let channel = dir.channel("app");
+    channel.writer().write(b"one").unwrap();
+    // A file of a channel that cannot be opened: that it is one is known by its name.
+    let path = dir.path().join("live/secret.1-00.relay");
+    std::fs::write(&path, b"this is no channel").unwrap();
+    for (arguments, code) in [
+        (&["status"][..], 1),
+        (&["status", "--format", "json"], 1),
+        (&["cat", "--channel", "secret"], 1),
+        (&["resize", "--channel", "secret", "1MiB"], 2),
+    ] {
+        let output = dir.run(arguments);
+        let all = [output.stdout.clone(), output.stderr.clone()].concat();
+        let all = String::from_utf8(all).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {all}");
+        assert!(all.contains("secret.1-00.relay"), "{arguments:?}: {all}");
+    }
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(dir.run(&["status"]).status.code(), Some(0));
+    // Archives that nobody can begin.
+    let archive = dir.path().join("archive");
+    let mut collector = Collector::open(Options::new(dir.path())).unwrap();
+    std::fs::remove_dir_all(&archive).unwrap();
+    std::os::unix::fs::symlink("/proc/nowhere", &archive).unwrap();
+    let error = collector.drain(&Control::new()).unwrap_err().to_string();
+    let expected = format!("cannot begin an archive in {}: ", archive.display());
+    assert!(error.starts_with(&expected), "{error}");
+}

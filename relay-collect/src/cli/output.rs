@@ -48,9 +48,10 @@ impl Output {
         hidden.push(name);
         hidden.push(format!(".{}.part", std::process::id()));
         let part = path.with_file_name(hidden);
+        // Before it is there: whoever sees it may end this process.
+        remove_when_ended(part.clone())?;
         let file = File::create_new(&part);
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-        remove_when_ended(part.clone())?;
         let compressed = path.extension().is_some_and(|extension| extension == "zst");
         let mut new = NewFile { writer: None, part, path: path.to_owned(), force };
         new.writer = Some(if compressed {
