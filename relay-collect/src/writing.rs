@@ -156,7 +156,11 @@ impl Lane {
                     ctx.notes.say_once(Level::Error, text);
                     ctx.wait_for_room(FULL_RETRY, &error)?;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    let dir = ctx.options.archive_dir();
+                    let what = format!("cannot begin an archive in {}", dir.display());
+                    return Err(CollectError::Path { what, error });
+                }
             }
         }
         Ok(())

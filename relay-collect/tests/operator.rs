@@ -488,3 +488,75 @@ fn explain_says_what_live_channels_alone_hold() {
         assert_eq!(lines(&output.stdout).len(), read);
     }
 }
+
+/// What a tired person types, and is told.
+#[test]
+fn mistakes_are_told_by_name() {
+    let dir = Dir::new();
+    let channel = dir.channel("app");
+    channel.writer().write(b"one").unwrap();
+    let bare = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_relay-collect"));
+        command.args(arguments).output().unwrap()
+    };
+    let at = dir.path().to_str().unwrap();
+    for within in ["archive", "live"] {
+        let output = bare(&["cat", "--dir", &format!("{at}/{within}")]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said(&output).contains(&format!("is it {at}?")), "{}", said(&output));
+    }
+    let output = dir.run(&["cat", "--since", "-1min", "--until", "-1h"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("nothing lies between"), "{}", said(&output));
+    let output = dir.run(&["--once", "--keep-count", "0"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("keep nothing"), "{}", said(&output));
+    // A disk that is full, where the output goes.
+    for arguments in [&["cat"][..], &["cat", "--count"], &["cat", "--stats"], &["cat", "-n", "1"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = dir.command(arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let text = said(&output);
+        assert!(text.contains("cannot write to standard output: "), "{arguments:?}: {text}");
+    }
+    // A directory that is new, as by a mistyped name; the second time it is known.
+    let new = format!("{at}/lgos");
+    for told in [true, false] {
+        let output = bare(&["--once", "--dir", &new]);
+        assert_eq!(output.status.code(), Some(0));
+        let expected = format!("relay-collect: note: nothing is in {new} yet: it is new\n");
+        assert_eq!(said(&output), if told { expected } else { String::new() });
+    }
+}
+
+#[test]
+fn what_may_not_be_read_or_written_is_named() {
+    let dir = Dir::new();
+    let channel = dir.channel("app");
+    channel.writer().write(b"one").unwrap();
+    // A file of a channel that cannot be opened: that it is one is known by its name.
+    let path = dir.path().join("live/secret.1-00.relay");
+    std::fs::write(&path, b"this is no channel").unwrap();
+    for (arguments, code) in [
+        (&["status"][..], 1),
+        (&["status", "--format", "json"], 1),
+        (&["cat", "--channel", "secret"], 1),
+        (&["resize", "--channel", "secret", "1MiB"], 2),
+    ] {
+        let output = dir.run(arguments);
+        let all = [output.stdout.clone(), output.stderr.clone()].concat();
+        let all = String::from_utf8(all).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {all}");
+        assert!(all.contains("secret.1-00.relay"), "{arguments:?}: {all}");
+    }
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(dir.run(&["status"]).status.code(), Some(0));
+    // Archives that nobody can begin.
+    let archive = dir.path().join("archive");
+    let mut collector = Collector::open(Options::new(dir.path())).unwrap();
+    std::fs::remove_dir_all(&archive).unwrap();
+    std::os::unix::fs::symlink("/proc/nowhere", &archive).unwrap();
+    let error = collector.drain(&Control::new()).unwrap_err().to_string();
+    let expected = format!("cannot begin an archive in {}: ", archive.display());
+    assert!(error.starts_with(&expected), "{error}");
+}

@@ -1,9 +1,9 @@
 //! Records, as people and programs want them.
 
 use super::DirArgs;
-use super::output::Output;
+use super::output::{Output, STDOUT};
 use super::stats;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -143,6 +143,11 @@ impl CatArgs {
         }
         let range = (self.since.as_ref(), self.until.as_ref());
         let (since, until) = When::range_ns(range, now, &zone)?;
+        if let (Some(since), Some(until)) = (since, until)
+            && since > until
+        {
+            anyhow::bail!("--since is behind --until: nothing lies between them");
+        }
         if let Some(since) = since {
             filter = filter.since_ns(since);
         }
@@ -239,7 +244,7 @@ impl Pieces {
         }
         match self.failed {
             None => self.output.finish(),
-            Some(error) => Err(error.into()),
+            Some(error) => Err(self.output.failed(error)),
         }
     }
 }
@@ -334,16 +339,17 @@ fn show(
     if args.count {
         let none = &mut |_: &[u8]| ControlFlow::Continue(());
         let counts = snapshot.work(filter, false, &Count::default, none);
-        writeln!(std::io::stdout(), "{}", counts.iter().map(|count| count.0).sum::<u64>())?;
+        let count = counts.iter().map(|count| count.0).sum::<u64>();
+        writeln!(std::io::stdout(), "{count}").context(STDOUT)?;
     } else if args.stats {
         let zone = args.zone();
         let counted = stats::count(snapshot, filter, &zone);
         let mut stdout = super::out::stdout();
-        match args.format {
-            Format::Json => stats::write_json(&counted, &mut stdout)?,
-            _ => stats::write_text(&counted, &zone, &mut stdout)?,
-        }
-        stdout.flush()?;
+        let written = match args.format {
+            Format::Json => stats::write_json(&counted, &mut stdout),
+            _ => stats::write_text(&counted, &zone, &mut stdout),
+        };
+        written.and_then(|()| Ok(stdout.flush()?)).context(STDOUT)?;
     } else if let Some(most) = args.lines {
         newest(snapshot, filter, args, most, out);
     } else {

@@ -90,9 +90,20 @@ impl DirArgs {
         }
         let (archive, live) = (store.archive_dir().display(), store.live_dir().display());
         Err(usage(format!(
-            "{} is no directory of logs: there is neither {archive} nor {live}",
-            self.dir.display()
+            "{} is no directory of logs: there is neither {archive} nor {live}{}",
+            self.dir.display(),
+            self.meant()
         )))
+    }
+
+    /// The directory that somebody meant who named one of those in it.
+    fn meant(&self) -> String {
+        let within = self.dir.file_name().is_some_and(|name| name == "archive" || name == "live");
+        match self.dir.parent().filter(|_| within) {
+            Some(above) if !above.as_os_str().is_empty() => format!("; is it {}?", above.display()),
+            Some(_) => "; is it the directory above, `.`?".into(),
+            None => String::new(),
+        }
     }
 
     /// The same, where nothing may have been recorded yet.

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// The level that text is compressed with.
 const LEVEL: i32 = 3;
 
+/// What could not be done when nothing else is known.
+pub(crate) const STDOUT: &str = "cannot write to standard output";
+
 /// Where records go.
 pub(crate) enum Output {
     /// Standard output.
@@ -45,9 +48,10 @@ impl Output {
         hidden.push(name);
         hidden.push(format!(".{}.part", std::process::id()));
         let part = path.with_file_name(hidden);
+        // Before it is there: whoever sees it may end this process.
+        remove_when_ended(part.clone())?;
         let file = File::create_new(&part);
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-        remove_when_ended(part.clone())?;
         let compressed = path.extension().is_some_and(|extension| extension == "zst");
         let mut new = NewFile { writer: None, part, path: path.to_owned(), force };
         new.writer = Some(if compressed {
@@ -73,6 +77,15 @@ impl Output {
                 None => Ok(()),
             },
         }
+    }
+
+    /// What it means that a piece could not be written.
+    pub(crate) fn failed(&self, error: std::io::Error) -> anyhow::Error {
+        let what = match self {
+            Self::Stdout => STDOUT.to_owned(),
+            Self::File(file) => format!("cannot write {}", file.path.display()),
+        };
+        anyhow::Error::from(error).context(what)
     }
 
     /// Everything was written: a file gets its name.

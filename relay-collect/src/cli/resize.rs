@@ -32,7 +32,11 @@ pub(crate) struct ResizeArgs {
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn resize(args: &ResizeArgs) -> Result<ExitCode> {
-    let channels = args.dir.store()?.channels()?;
+    let store = args.dir.store()?;
+    let channels = store.channels()?;
+    for (file, why) in &channels.refused {
+        super::say(&format!("{}: {why}", store.live_dir().join(file).display()));
+    }
     let chosen = choose(&channels, &args.channel)?;
     // All of them before the first is asked.
     for (file, reader) in &chosen {

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use relay_collect::args::{ByteSize, HumanDuration};
+use relay_collect::read::Store;
 use relay_collect::{CollectError, Collector, Control, Options, Repack};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -45,7 +46,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "RELAY_KEEP_AGE", value_name = "TIME")]
     keep_age: Option<HumanDuration>,
     /// Delete the oldest archives of a channel while it has more
-    #[arg(long, env = "RELAY_KEEP_COUNT", value_name = "N")]
+    #[arg(long, env = "RELAY_KEEP_COUNT", value_name = "N", value_parser = at_least_one)]
     keep_count: Option<usize>,
     /// The zstd level of blocks; while a backlog grows they are compressed less
     #[arg(long, env = "RELAY_ZSTD_LEVEL", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=19))]
@@ -62,6 +63,14 @@ pub(crate) struct RunArgs {
     /// Permission bits of archives
     #[arg(long, env = "RELAY_MODE", default_value = "600", value_parser = octal)]
     mode: u32,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("0 would keep nothing but the newest; say 1 if that is meant".into()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("it is a number of archives".into()),
+    }
 }
 
 fn octal(text: &str) -> Result<u32, String> {
@@ -114,6 +123,14 @@ fn open(args: &RunArgs, control: &Control) -> Result<Option<Collector>, CollectE
     }
 }
 
+/// Whether neither programs nor collectors have ever been there.
+fn is_new(args: &RunArgs) -> bool {
+    let store = Store::open(&args.dir, args.live_dir.as_deref());
+    store
+        .and_then(|store| store.is_there())
+        .map_or_else(|error| error.kind() == std::io::ErrorKind::NotFound, |is_there| !is_there)
+}
+
 pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
     let control = Arc::new(Control::new());
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -132,7 +149,12 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode> {
             }
         }
     })?;
+    let is_new = is_new(&args);
     let Some(mut collector) = open(&args, &control)? else { return Ok(ExitCode::SUCCESS) };
+    if is_new {
+        // A name that was mistyped would be waited in for ever.
+        super::say(&format!("note: nothing is in {} yet: it is new", args.dir.display()));
+    }
     if !args.once {
         collector.run(&control)?;
         return Ok(ExitCode::SUCCESS);

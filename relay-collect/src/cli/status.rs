@@ -152,6 +152,11 @@ fn sub_buffers(subs: &[Sub]) -> SubBuffers {
 /// A file that is no channel, and why.
 type Refused = (String, String);
 
+/// The exit code: a file that cannot be read may be a channel, of which nothing is known.
+fn code(refused: &[Refused]) -> ExitCode {
+    if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn shown(store: &Store) -> Result<(Vec<Shown>, Vec<Refused>)> {
     let channels = store.channels()?;
     let mut all = Vec::new();
@@ -164,6 +169,7 @@ fn shown(store: &Store) -> Result<(Vec<Shown>, Vec<Refused>)> {
 
 pub(crate) fn status(args: &StatusArgs) -> Result<ExitCode> {
     let (channels, refused) = shown(&args.dir.store()?)?;
+    let code = code(&refused);
     let collector = relay_collect::holder(&args.dir.dir);
     let mut out = std::io::stdout().lock();
     if args.format == Report::Json {
@@ -181,7 +187,7 @@ pub(crate) fn status(args: &StatusArgs) -> Result<ExitCode> {
             "collector": collector, "channels": channels, "refused": refused
         });
         writeln!(out, "{all}")?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
     match collector {
         None => writeln!(out, "no collector")?,
@@ -204,5 +210,5 @@ pub(crate) fn status(args: &StatusArgs) -> Result<ExitCode> {
     for (file, why) in refused {
         writeln!(out, "{file}: {why}")?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }

@@ -6,7 +6,7 @@
 use super::files::ArchiveName;
 use super::plan::{self, Plan};
 use super::snapshot::Snapshot;
-use super::store::{Archive, Depth, Store};
+use super::store::{Archive, Channels, Depth, Store};
 use crate::query::{Expr, Filter, nearest};
 use memchr::memmem;
 use relay_fmt::archive::{BlockEntry, Summary, read_block, read_body, read_filter};
@@ -67,8 +67,14 @@ impl Store {
     /// When a directory cannot be read.
     pub fn channel_names(&self) -> io::Result<BTreeSet<String>> {
         let archived = ArchiveName::list(self.archive_dir())?.into_iter().map(|name| name.channel);
-        let live = self.channels()?.channels.into_iter();
-        Ok(archived.chain(live.map(|(_, reader)| reader.identity().name.clone())).collect())
+        let Channels { channels, refused } = self.channels()?;
+        // Files are named for their channels, also those that nobody may read.
+        let files = channels
+            .into_iter()
+            .map(|(file, _)| file)
+            .chain(refused.into_iter().map(|(file, _)| file));
+        let live = files.filter_map(|file| Some(file.split_once('.')?.0.to_owned()));
+        Ok(archived.chain(live).collect())
     }
 }
 
