@@ -47,21 +47,22 @@ run() {
     printf 'attack: %4d s  %s\n' "$took" "$*" >&2
 }
 
-# First, so that the times are those of the attacks.
-cargo build --package relay-tests --package relay-fuzz --tests --bins || exit 1
+# First, so that the times are those of the attacks. Of the whole workspace, as `cargo test --workspace` builds it:
+# alone, packages have other features of what they need, and all of that is built again.
+cargo build --workspace --tests --bins || exit 1
 ci/schedules.sh --no-run || exit 1
 ci/loom.sh --no-run || exit 1
-run cargo run -q --package relay-tests --bin step
-RELAY_ROUNDS=$rounds run cargo test -q --package relay-tests --test kill_producer -- --nocapture
+run "${CARGO_TARGET_DIR:-target}/debug/step"
+RELAY_ROUNDS=$rounds run cargo test -q --workspace --test kill_producer -- --nocapture
 for attack in limits family forked_threads lives copies hostile nested power_cut power_steps; do
-    run cargo test -q --package relay-tests --test "$attack" -- --nocapture
+    run cargo test -q --workspace --test "$attack" -- --nocapture
 done
 for attack in syscalls disk mounts power durable repack war; do
-    RELAY_ROUNDS=$((rounds * 3)) run cargo test -q --package relay-tests --test "collector_$attack" -- \
+    RELAY_ROUNDS=$((rounds * 3)) run cargo test -q --workspace --test "collector_$attack" -- \
         --nocapture
 done
-run cargo test -q --package relay-fuzz --test smoke --test bombs -- --nocapture
-run cargo test -q --package relay-tests --test stress -- --nocapture
+run cargo test -q --workspace --test smoke --test bombs -- --nocapture
+run cargo test -q --workspace --test stress -- --nocapture
 run ci/schedules.sh
 run ci/loom.sh
 models=$(sed -n 's/^test channel::models::.* \.\.\. //p' "$out" | grep -c ok)

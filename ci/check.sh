@@ -32,7 +32,8 @@ run cargo test --workspace
 demo=$(mktemp -d)
 trap 'rm -rf "$demo"' EXIT
 run cargo run --release --example demo -- "$demo/demo"
-run cargo build --release --examples -p relay-examples
+# With the features of the whole workspace, as above: what is needed is built once.
+run cargo build --release --workspace --examples --bin relay-collect
 for lesson in examples/lessons/*.rs; do
     name=$(basename "$lesson" .rs)
     say "lesson $name"
@@ -41,8 +42,8 @@ for lesson in examples/lessons/*.rs; do
     *) target/release/examples/"$name" "$demo/lessons" ;;
     esac
 done
-run cargo run --release -q -p relay-collect -- --dir "$demo/lessons" --once
-run cargo run --release -q -p relay-collect -- cat --dir "$demo/lessons" --channel lessons -n 5
+run target/release/relay-collect --dir "$demo/lessons" --once
+run target/release/relay-collect cat --dir "$demo/lessons" --channel lessons -n 5
 run ci/quick-start.sh
 
 # What a warm call executes, against its bounds.

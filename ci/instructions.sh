@@ -9,7 +9,7 @@
 #   ci/instructions.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build -q --release --package relay-benches --example instructions
+cargo build -q --release --workspace --example instructions
 program=${CARGO_TARGET_DIR:-target}/release/examples/instructions
 failed=0
 counts=$(mktemp)
