@@ -10,6 +10,7 @@
 set -u
 cd "$(dirname "$0")/.."
 rounds=1000
+limit=3600
 export RELAY_FUZZ_MS=10000
 export RELAY_STRESS=60
 export RELAY_SCHEDULES=5000
@@ -18,6 +19,7 @@ export LOOM_MAX_PREEMPTIONS=3
 case "${1:-}" in
 --smoke)
     rounds=40
+    limit=300
     RELAY_CALLS=100
     RELAY_FUZZ_MS=800
     RELAY_STRESS=3
@@ -38,7 +40,8 @@ seconds=0
 # What it takes stands on stderr, without what building takes.
 run() {
     since=$(date +%s)
-    "$@" >>"$out" 2>&1 || {
+    # What hangs is said and counts as failed: it must not take the table with it.
+    ci/watch.sh "$limit" "$@" >>"$out" 2>&1 || {
         failed=1
         echo "attack: FAILED: $*" >&2
     }
@@ -73,7 +76,7 @@ echo "ATTACK|loom models of table, reading, waking|$models|0|0|$bad|0|0|$note" >
 {
     echo "attack|cases|lost|doubled|torn|hangs|crashes|"
     # Attacks that were carried out in several ways are added up.
-    grep -o 'ATTACK|.*' "$out" | awk -F'|' '
+    grep -ao 'ATTACK|.*' "$out" | awk -F'|' '
         !($2 in n) { order[++k] = $2 }
         { n[$2]++; note[$2] = $9; for (i = 3; i <= 8; i++) sum[$2, i] += $i }
         $3 == "skipped" { skip[$2] = 1 }
@@ -88,6 +91,7 @@ echo "ATTACK|loom models of table, reading, waking|$models|0|0|$bad|0|0|$note" >
 } | column -t -s '|'
 echo "attack: $seconds s in all, building apart" >&2
 if [ "$failed" -ne 0 ]; then
-    grep -E 'panicked|FAILED|Outcome' "$out" >&2
+    grep -aE 'panicked|FAILED|Outcome' "$out" >&2
+    sed -n '/^watch: /,$p' "$out" | grep -aE '^(watch|Thread|#| *[0-9]+ )' | head -200 >&2
 fi
 exit "$failed"

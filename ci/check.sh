@@ -25,13 +25,14 @@ for features in "" log macros tracing; do
 done
 RUSTDOCFLAGS="-D warnings" run cargo doc --workspace --no-deps
 
-# The test command of the README.
-run cargo test --workspace
+# The test command of the README, built first: what hangs in it is ended and said.
+cargo test --workspace --no-run
+run ci/watch.sh 1800 cargo test --workspace
 
 # The main job of the README, and the lessons.
 demo=$(mktemp -d)
 trap 'rm -rf "$demo"' EXIT
-run cargo run --release --example demo -- "$demo/demo"
+run ci/watch.sh 1200 cargo run --release --example demo -- "$demo/demo"
 # With the features of the whole workspace, as above: what is needed is built once.
 run cargo build --release --workspace --examples --bin relay-collect
 for lesson in examples/lessons/*.rs; do

@@ -1,6 +1,7 @@
 //! Panics are records too.
 
 use crate::callsite::StaticCallsite;
+use crate::channel::thread;
 use crate::pass::Pass;
 use crate::{early, scratch, sink};
 use relay_fmt::callsite::{Facade, Level};
@@ -65,7 +66,7 @@ fn record(info: &PanicHookInfo<'_>, pass: Pass) {
         .unwrap_or("a panic whose payload is no text");
     // Only with RUST_BACKTRACE or RUST_LIB_BACKTRACE.
     let backtrace = Backtrace::capture();
-    let thread = std::thread::current();
+    let current = std::thread::current();
     scratch::with(|values| {
         values.put_array([0]);
         values.put_str(Type::Str, message.as_bytes());
@@ -74,11 +75,13 @@ fn record(info: &PanicHookInfo<'_>, pass: Pass) {
             values.put_text(Type::Str, format_args!("{location}"));
         }
         values.put_array([2]);
-        values.put_str(Type::Str, thread.name().unwrap_or("<unnamed>").as_bytes());
+        values.put_str(Type::Str, current.name().unwrap_or("<unnamed>").as_bytes());
         if backtrace.status() == BacktraceStatus::Captured {
             values.put_array([3]);
             values.put_text(Type::Text, format_args!("{backtrace}"));
         }
-        sink::event(&PANIC, pass, values.bytes());
+        // The hook behind this one, and what unwinding sets free, come also where the channel is full
+        // and nobody collects.
+        thread::past_the_cap(|| sink::event(&PANIC, pass, values.bytes()));
     });
 }

@@ -5,7 +5,8 @@
 mod common;
 
 use common::{child, messages, read, role};
-use relay_log::Relay;
+use relay_log::channel::Counter;
+use relay_log::{ByteSize, Relay};
 use std::path::Path;
 
 /// Logs when its thread ends.
@@ -28,8 +29,26 @@ fn set_up(dir: &Path) -> Relay {
     Relay::builder(dir).channel("app").init().unwrap()
 }
 
+/// A channel that is full, for whose collector a thread waits that never comes.
+fn set_up_full(dir: &Path) {
+    let size = ByteSize::kib(8);
+    let relay = Relay::builder(dir).channel("app").sub_buffer(ByteSize::kib(4)).keeper(false);
+    let relay = relay.buffer(size).buffer_max(size).init().unwrap();
+    std::thread::spawn(|| {
+        for n in 0u64.. {
+            log::info!("in vain {n}");
+        }
+    });
+    while relay.stats()[0].counter(Counter::Waits) == 0 {
+        std::thread::yield_now();
+    }
+}
+
 fn end(role: &str, dir: &Path) {
-    set_up(dir);
+    match role {
+        "full" => set_up_full(dir),
+        _ => drop(set_up(dir)),
+    }
     match role {
         "thread" => {
             let body = || {
@@ -51,7 +70,7 @@ fn end(role: &str, dir: &Path) {
             log::info!("the last word");
             std::process::exit(3);
         }
-        "panic" => {
+        "panic" | "full" => {
             let thread = std::thread::Builder::new().name("doomed".into());
             let ended = thread.spawn(|| panic!("that was {}", "it")).unwrap().join();
             assert!(ended.is_err());
@@ -89,10 +108,18 @@ fn the_last_words_are_kept() {
         assert_eq!(messages(&events, |_| true), ["the last word"], "{role}");
     }
 
-    let (panic, output) = events("panic");
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(messages(&panic, |_| true), ["that was it"]);
-    let fields = panic[0].fields();
+    for role in ["panic", "full"] {
+        let (events, output) = events(role);
+        assert!(output.status.success(), "{output:?}");
+        panicked(&events, &output);
+    }
+}
+
+fn panicked(events: &[common::Event], output: &std::process::Output) {
+    let said = messages(events, |e| !e.message().starts_with("in vain"));
+    assert_eq!(said, ["that was it"]);
+    let panic = events.iter().find(|e| e.message() == "that was it").unwrap();
+    let fields = panic.fields();
     assert!(fields[0].starts_with("location=Str(\"relay-log/tests/ends.rs:"), "{fields:?}");
     assert_eq!(fields[1], "thread=Str(\"doomed\")");
     // The hook that was there runs too.

@@ -56,7 +56,7 @@ impl Channel {
 
     /// Whether somebody who waits could have a sub-buffer now.
     pub(super) fn has_room(&self) -> bool {
-        self.may_grow() && self.slots.free_up_to(1) > 0 || self.slots.has_parked()
+        self.may_grow() && (self.slots.free_up_to(1) > 0 || self.slots.has_parked())
     }
 
     /// Whether a record that nobody waits for would find room.

@@ -10,13 +10,13 @@ use super::tick;
 use super::waiting::Waiting;
 use std::sync::atomic::fence;
 
-/// Whether a call may wait for the collector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a call may wait for the collector; the least patient last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Patience {
     /// It does what the channel's policy says.
     Policy,
-    /// It gets a sub-buffer past the cap: a call inside a call. Where the channel cannot grow, it too
-    /// does what the policy says.
+    /// It gets a sub-buffer past the cap: a call inside a call, a panic. Where the channel cannot grow,
+    /// it too does what the policy says.
     PastTheCap,
     /// As that, and is discarded where it would wait: the collector's own thread, the keeper.
     Never,
@@ -88,8 +88,12 @@ impl Channel {
                 OnFull::Block => {}
             }
             waiting.get_or_insert_with(|| Waiting::begin(self)).wait();
-            // A thread that ended may have left one: the collector hands nothing back for it.
-            if let Some(opened) = self.continue_parked(need) {
+            // A thread that ended may have left one: the collector hands nothing back for it. At the cap
+            // it is left alone: it may be what a call inside this one got past the cap, and whoever
+            // filled that would have the channel grow with every signal.
+            if self.may_grow()
+                && let Some(opened) = self.continue_parked(need)
+            {
                 return Ok(opened);
             }
         }
@@ -234,6 +238,37 @@ mod tests {
                 .u64(channel.offset(closed.index) + sub::ARCHIVED)
                 .store(closed.generation, Release);
             assert_eq!(got, Ok(left.index));
+        });
+    }
+
+    #[test]
+    fn who_waits_at_the_cap_does_not_fill_what_calls_inside_it_got_past_the_cap() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::new(dir.path(), "full");
+        (config.sub_buffer, config.initial, config.keeper) = (4096, 8192, false);
+        config.max = Some(8192);
+        let channel = &Channel::create(config).unwrap();
+        let full = [0, 1].map(|_| channel.open(64, Patience::Policy).unwrap());
+        full.iter().for_each(|opened| channel.close(*opened, 0));
+        let (said, hear) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || said.send(channel.open(64, Patience::Policy).unwrap().index));
+            while channel.map.u32(header::WAITERS).load(Acquire) == 0 {
+                std::thread::yield_now();
+            }
+            let inside = channel.open(64, Patience::PastTheCap).unwrap();
+            channel.park(inside, 0);
+            // It looks whenever it is woken, and ten times a second.
+            let waits = hear.recv_timeout(Duration::from_millis(300));
+            for opened in full {
+                let at = channel.offset(opened.index) + sub::ARCHIVED;
+                channel.map.u64(at).store(opened.generation, Release);
+            }
+            assert_eq!(waits, Err(mpsc::RecvTimeoutError::Timeout));
+            assert!(
+                hear.recv().is_ok(),
+                "it goes on as soon as the collector hands something back"
+            );
         });
     }
 

@@ -58,8 +58,8 @@ struct Thread {
     late: Cell<bool>,
     /// Its sub-buffers are given back when it ends.
     watched: Cell<bool>,
-    /// It never waits for the collector: it is the collector.
-    never_waits: Cell<bool>,
+    /// The most that its calls have: none where it is the collector.
+    patience: Cell<Patience>,
     /// Its number among the threads with early records; 0 for none.
     early: Cell<u32>,
     /// What the kernel said of it: epoch, when (0: not there), what.
@@ -79,7 +79,7 @@ thread_local! {
             depth: Cell::new(0),
             late: Cell::new(false),
             watched: Cell::new(false),
-            never_waits: Cell::new(false),
+            patience: Cell::new(Patience::Policy),
             early: Cell::new(0),
             who: (Cell::new(0), Cell::new(0), Cell::new(Who { tid: 0, name: [0; 16] })),
             streams: UnsafeCell::new([const { Stream::new(0) }; MAX_CHANNELS]),
@@ -268,8 +268,8 @@ fn slow(
     })
 }
 
-const fn patience(thread: &Thread, usual: Patience) -> Patience {
-    if thread.never_waits.get() { Patience::Never } else { usual }
+fn patience(thread: &Thread, usual: Patience) -> Patience {
+    thread.patience.get().max(usual)
 }
 
 /// The thread's first call with channels: its streams go on where its early records ended.
@@ -356,12 +356,22 @@ pub(crate) fn is_nested() -> bool {
 
 /// Says that this thread never waits for the collector, because it is the collector.
 pub fn never_wait() {
-    THREAD.with(|thread| thread.never_waits.set(true));
+    THREAD.with(|thread| thread.patience.set(Patience::Never));
+}
+
+/// Runs `f`, whose calls get a sub-buffer past the cap: what they say is not to wait for a collector
+/// that may never come.
+pub(crate) fn past_the_cap(f: impl FnOnce()) {
+    THREAD.with(|thread| {
+        let usual = thread.patience.replace(patience(thread, Patience::PastTheCap));
+        f();
+        thread.patience.set(usual);
+    });
 }
 
 /// Whether this thread may wait for the collector.
 pub(crate) fn may_wait() -> bool {
-    THREAD.with(|thread| !thread.never_waits.get())
+    THREAD.with(|thread| thread.patience.get() != Patience::Never)
 }
 
 /// This process's channel in a slot. A forked child gets its own here: its parent's is not mapped.
