@@ -362,7 +362,7 @@ impl Collector {
         self.options.make_dir(dir).map_err(|error| CollectError::Path { what: what(), error })?;
         self.live_lock = lock(dir)?;
         self.live_at = place(dir)?;
-        self.watch = Watch::new(dir);
+        self.watch.also(dir);
         self.files.clear();
         Ok(())
     }

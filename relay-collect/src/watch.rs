@@ -17,13 +17,19 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(dir: &Path) -> Self {
+        let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok();
+        let mut watch = Self { inotify, changed: true };
+        watch.also(dir);
+        watch
+    }
+
+    /// Watches another directory too. Files that went with the one before still belong to that one,
+    /// for the kernel as well: their writers wake as ever.
+    pub(crate) fn also(&mut self, dir: &Path) {
         let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB;
-        let open = || {
-            let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-            inotify::add_watch(&fd, dir, flags)?;
-            Ok::<_, rustix::io::Errno>(fd)
-        };
-        Self { inotify: open().ok(), changed: true }
+        let watched = |fd: &OwnedFd| inotify::add_watch(fd, dir, flags).is_ok();
+        self.inotify = self.inotify.take().filter(watched);
+        self.changed = true;
     }
 
     /// Whether files came since the last time.
@@ -53,5 +59,35 @@ impl Watch {
             tv_nsec: time.subsec_nanos().into(),
         };
         let _ = poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&timeout));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+mod tests {
+    use super::*;
+
+    fn is_woken(watch: &Watch) -> bool {
+        let fd = watch.inotify.as_ref().unwrap();
+        poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&Timespec::default())).unwrap() > 0
+    }
+
+    #[test]
+    fn files_whose_directory_is_gone_still_wake() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("live");
+        std::fs::create_dir(&dir).unwrap();
+        let file = std::fs::File::create(dir.join("file")).unwrap();
+        let mut watch = Watch::new(&dir);
+        std::fs::remove_dir_all(&dir).unwrap();
+        std::fs::create_dir(&dir).unwrap();
+        watch.also(&dir);
+        let other = std::fs::File::create(dir.join("file")).unwrap();
+        assert!(watch.take_changed() && !is_woken(&watch) && !watch.take_changed());
+        for file in [file, other] {
+            file.set_modified(std::time::SystemTime::now()).unwrap();
+            assert!(is_woken(&watch));
+            assert!(!watch.take_changed(), "no new file");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! fork, ptrace and shared pages: the only unsafe code of this crate.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -242,6 +243,19 @@ pub fn shut_down(path: &Path) -> std::io::Result<()> {
 /// Where [`escape`] goes; null while nothing can be left.
 static BACK: AtomicPtr<libc::ucontext_t> = AtomicPtr::new(std::ptr::null_mut());
 
+thread_local! {
+    /// What runs on the other stack, and where that is left to.
+    static THERE: Cell<Option<(extern "C" fn(), *mut libc::ucontext_t)>> = const { Cell::new(None) };
+}
+
+/// The first on the other stack: where it is left to is filled in by now.
+extern "C" fn begin() {
+    if let Some((f, back)) = THERE.take() {
+        BACK.store(back, SeqCst);
+        f();
+    }
+}
+
 /// Runs `f` on a stack of its own, until it returns or a signal handler leaves it by [`escape`].
 pub fn until_escape(f: extern "C" fn()) {
     let mut stack = vec![0u8; 256 << 10];
@@ -254,9 +268,9 @@ pub fn until_escape(f: extern "C" fn()) {
     there.uc_stack.ss_sp = stack.as_mut_ptr().cast();
     there.uc_stack.ss_size = stack.len();
     there.uc_link = &raw mut back;
-    // SAFETY: `there` has a stack, and `f` takes no arguments.
-    unsafe { libc::makecontext(&raw mut there, f, 0) };
-    BACK.store(&raw mut back, SeqCst);
+    THERE.set(Some((f, &raw mut back)));
+    // SAFETY: `there` has a stack, and `begin` takes no arguments.
+    unsafe { libc::makecontext(&raw mut there, begin, 0) };
     // SAFETY: both outlive the call; it returns once, when `f` has returned or was left.
     unsafe { libc::swapcontext(&raw mut back, &raw const there) };
     BACK.store(std::ptr::null_mut(), SeqCst);
