@@ -173,7 +173,7 @@ fn following_shows_each_record_once_across_archives() {
     // On a loaded machine it takes its time to begin, and to see what came last.
     let mut see = |count: usize| {
         while all.len() < count
-            && let Ok(line) = shown.recv_timeout(Duration::from_secs(20))
+            && let Ok(line) = shown.recv_timeout(Duration::from_secs(120))
         {
             all.push(line);
         }

@@ -130,7 +130,7 @@ fn the_keeper_syncs_and_no_call_waits() {
     let synced_after = |before: u64| {
         let begun = Instant::now();
         while status(&live).kept_ns <= before {
-            assert!(begun.elapsed() < Duration::from_secs(20), "the keeper does not sync");
+            assert!(begun.elapsed() < Duration::from_secs(120), "the keeper does not sync");
             std::thread::sleep(Duration::from_millis(5));
         }
         status(&live).kept_ns

@@ -59,7 +59,7 @@ fn the_archives_disk_is_full() {
         std::thread::sleep(Duration::from_millis(300));
         let collector_lives = all.collectors[1].try_wait().unwrap().is_none();
         std::fs::remove_file(&filler).unwrap();
-        let hangs = all.wait(Duration::from_secs(20));
+        let hangs = all.wait(Duration::from_secs(120));
         let mut outcome = all.finish();
         outcome.hangs += hangs;
         outcome.crashes += u64::from(!alive) + u64::from(!collector_lives);
@@ -89,7 +89,7 @@ fn the_channels_disk_is_small() {
     all.produce("threads=3 count=8000 len=100");
     let waited = seen_waiting(&all);
     all.collect("rotate=300000 block=60000 age=10");
-    let hangs = all.wait(Duration::from_secs(20));
+    let hangs = all.wait(Duration::from_secs(120));
     let mut outcome = all.finish();
     (outcome.cases, outcome.note) = (1, format!("waited: {waited}"));
     outcome.hangs += hangs;

@@ -64,7 +64,7 @@ fn a_small_ext4_is_full_before_and_during() {
         let alive = all.producers[0].child.try_wait().unwrap().is_none();
         let collector_lives = all.collectors[0].try_wait().unwrap().is_none();
         std::fs::remove_file(&filler).unwrap();
-        let hangs = all.wait(Duration::from_secs(30));
+        let hangs = all.wait(Duration::from_secs(120));
         let mut outcome = all.finish();
         outcome.hangs += hangs;
         outcome.crashes += u64::from(!collector_lives);

@@ -191,7 +191,7 @@ fn a_process_id_that_comes_again() {
     let mut shell = Command::new("unshare");
     shell.args(["-p", "-f", "--mount-proc", "sh", "-c", &script]).current_dir(dir.path());
     let mut shell = shell.spawn().unwrap();
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(120);
     while shared.word(READY).load(SeqCst) == 0 && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(5));
     }

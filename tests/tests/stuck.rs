@@ -24,7 +24,7 @@ static SHARED: OnceLock<Shared> = OnceLock::new();
 
 /// Waits for a child to end, and ends it where it does not.
 fn watch(pid: i32, shared: &Shared, outcome: &mut Outcome) {
-    let deadline = Instant::now() + Duration::from_secs(15);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while shared.word(ENDED).load(SeqCst) == 0 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_micros(200));
     }
