@@ -260,7 +260,7 @@ fn among_restless_bytes(file: &File, dir: &Path, f: impl FnOnce() -> String) -> 
     });
     assert_eq!(sys::wait(pid), Waited::Stopped(libc::SIGSTOP));
     for turn in 0..5_000_000u64 {
-        let committed = 1 << 24 | turn % 400 * 8;
+        let committed = (1 << 24) | (turn % 400 * 8);
         file.write_all_at(&committed.to_le_bytes(), 4096 + 8).unwrap();
         match sys::to_next_call(pid) {
             Waited::Stopped(_) => {}
