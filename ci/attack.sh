@@ -15,12 +15,14 @@ export RELAY_FUZZ_MS=10000
 export RELAY_STRESS=60
 export RELAY_SCHEDULES=5000
 export RELAY_CALLS=2500
+export RELAY_FORKS=8
 export LOOM_MAX_PREEMPTIONS=3
 case "${1:-}" in
 --smoke)
     rounds=40
     limit=300
     RELAY_CALLS=100
+    RELAY_FORKS=400
     RELAY_FUZZ_MS=800
     RELAY_STRESS=3
     RELAY_SCHEDULES=500
@@ -57,7 +59,8 @@ ci/schedules.sh --no-run || exit 1
 ci/loom.sh --no-run || exit 1
 run "${CARGO_TARGET_DIR:-target}/debug/step"
 RELAY_ROUNDS=$rounds run cargo test -q --workspace --test kill_producer -- --nocapture
-for attack in limits family forked_threads lives copies hostile nested power_cut power_steps; do
+for attack in births limits family forked_threads stuck lives copies hostile nested power_cut \
+    power_steps; do
     run cargo test -q --workspace --test "$attack" -- --nocapture
 done
 for attack in syscalls disk mounts power durable repack war; do

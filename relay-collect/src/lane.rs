@@ -145,7 +145,7 @@ impl Lane {
         ctx: &mut Context<'_>,
         force: bool,
     ) -> Result<Passed, CollectError> {
-        let looks = self.look(ctx)?;
+        let looks = self.look(ctx, force)?;
         let waiting: u64 = looks.iter().map(|look| look.waiting).sum();
         let pressure = looks.iter().any(|look| look.pressure);
         let durable = looks.iter().any(|look| look.sync_wanted.is_some());
@@ -179,7 +179,7 @@ impl Lane {
         Ok(passed)
     }
 
-    fn look(&mut self, ctx: &mut Context<'_>) -> Result<Vec<Look>, CollectError> {
+    fn look(&mut self, ctx: &mut Context<'_>, last: bool) -> Result<Vec<Look>, CollectError> {
         let mut looks = Vec::with_capacity(self.lives.len());
         for live in &mut self.lives {
             // First whether it lives, then what it has: what a dead one has is all there will be.
@@ -188,7 +188,10 @@ impl Lane {
             }
             match live.look(ctx.in_memory) {
                 Ok(look) => {
-                    live.unread = look.busy;
+                    live.unread = !look.busy.is_empty();
+                    if let Some(text) = live.complain(&look, last) {
+                        ctx.notes.leave(text);
+                    }
                     looks.push(look);
                 }
                 Err(errno) => {

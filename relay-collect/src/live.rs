@@ -1,6 +1,6 @@
 //! A channel as the collector knows it: how far it is archived, and what its records need.
 
-use crate::looking::{Quiet, Unsettled};
+use crate::looking::{Quiet, Restless, Unsettled};
 use relay_fmt::archive::{
     Announce, ChannelPosition, Entry, Final, Positions, SubBufferPosition, WriterPosition,
 };
@@ -211,6 +211,7 @@ pub(crate) struct Live {
     pub(crate) seen_ns: u64,
     pub(crate) quiet: Quiet,
     pub(crate) unsettled: Unsettled,
+    pub(crate) restless: Restless,
     /// Blocks, when it was last told until when everything is durable.
     pub(crate) durable_blocks: u64,
     /// Whether a record named a callsite that was not described yet.
@@ -269,6 +270,7 @@ impl Live {
             seen_ns: 0,
             quiet: Quiet::No,
             unsettled: Unsettled::default(),
+            restless: Restless::default(),
             durable_blocks: 0,
             callsites: Vec::new(),
             missing: false,

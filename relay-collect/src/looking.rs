@@ -15,8 +15,8 @@ pub(crate) struct Look {
     /// All sub-buffers; none where nothing can have happened to any since the last look, which had
     /// nothing to do.
     pub(crate) subs: Vec<Sub>,
-    /// Whether there are sub-buffers of which it is not known what they hold.
-    pub(crate) busy: bool,
+    /// Sub-buffers of which it is not known what they hold.
+    pub(crate) busy: Vec<u32>,
     pub(crate) waiting: u64,
     pub(crate) pressure: bool,
     /// A request for durability that was there before the look, if it is not fulfilled.
@@ -51,6 +51,37 @@ impl Unsettled {
         } else {
             *self = Self { request, subs: busy.to_vec() };
         }
+    }
+}
+
+/// Sub-buffers that did not hold still at any look for a while. A writer that is only fast fills its
+/// sub-buffer, and goes on to another.
+#[derive(Debug, Default)]
+pub(crate) struct Restless {
+    subs: Vec<u32>,
+    looks: u32,
+    since: Option<Instant>,
+}
+
+/// So many looks in a row, at least.
+const RESTLESS_LOOKS: u32 = 3;
+/// And so long, while others write.
+const RESTLESS: Duration = Duration::from_secs(10);
+
+impl Restless {
+    /// Takes into account which did not hold still at a look. Returns those that have not for long; where
+    /// there is no more time (`last`), that is a few looks.
+    fn see(&mut self, busy: &[u32], last: bool) -> Option<&[u32]> {
+        self.subs.retain(|index| busy.contains(index));
+        if self.subs.is_empty() {
+            if busy.is_empty() {
+                return None;
+            }
+            *self = Self { subs: busy.to_vec(), looks: 0, since: Some(Instant::now()) };
+        }
+        self.looks += 1;
+        let long = last || self.since.is_some_and(|since| since.elapsed() >= RESTLESS);
+        (long && self.looks >= RESTLESS_LOOKS).then_some(&self.subs)
     }
 }
 
@@ -111,13 +142,22 @@ impl Live {
         let sync_wanted =
             (status.sync_wanted > status.synced || refused).then_some(status.sync_wanted);
         self.unsettled.see(status.sync_wanted, &busy);
-        let busy = !busy.is_empty();
         Ok(Look { seen: true, at_ns, subs, busy, waiting, pressure, sync_wanted })
     }
 
     /// Whether anything that was there at a look may not be archived.
     pub(crate) fn is_left(&self, look: &Look) -> bool {
-        look.busy || self.shown_is_left(look)
+        !look.busy.is_empty() || self.shown_is_left(look)
+    }
+
+    /// What is to be said of sub-buffers that do not hold still, where that is so for long.
+    pub(crate) fn complain(&mut self, look: &Look, last: bool) -> Option<String> {
+        let subs = self.restless.see(&look.busy, last)?;
+        let subs = subs.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let file = &self.file;
+        Some(format!(
+            "live/{file}: sub-buffers {subs} do not hold still and are left where they are"
+        ))
     }
 
     /// Whether anything that was committed before the request for durability may not be archived.
@@ -193,7 +233,20 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
-    use super::Unsettled;
+    use super::{RESTLESS_LOOKS, Restless, Unsettled};
+
+    #[test]
+    fn what_held_still_once_is_not_complained_of() {
+        let mut restless = Restless::default();
+        for _ in 0..2 {
+            for look in 1..RESTLESS_LOOKS {
+                assert_eq!(restless.see(&[3, 7], true), None, "look {look}");
+            }
+            assert_eq!(restless.see(&[7], false), None, "not for long");
+            assert_eq!(restless.see(&[7, 9], true), Some(&[7][..]), "9 is another's turn");
+            assert_eq!(restless.see(&[], true), None);
+        }
+    }
 
     #[test]
     fn a_request_waits_for_each_that_was_busy_and_for_no_other() {

@@ -8,6 +8,7 @@
 //! | [`drain`] | a collector that keeps everything in memory, judged by the oracle |
 //! | [`script`] | what a stepped child does, and what must be found after each instruction |
 //! | [`step`] | a child run one instruction at a time |
+//! | [`births`] | forks at every instruction of the making of a channel |
 //! | [`storm`] | signal handlers that log, at every instruction of a log call |
 //! | [`report`] | one line for each attack |
 //! | [`producer`] | a program that logs, to be killed and starved |
@@ -24,6 +25,7 @@
 
 pub mod archived;
 pub mod arena;
+pub mod births;
 pub mod disk;
 pub mod drain;
 pub mod inject;

@@ -159,6 +159,9 @@ pub fn main(args: &[String]) {
     let shared = Shared::open(&home.join("shared"));
     let threads = options.number("threads", 1);
     let through_file = options.number("file", 0) == 1;
+    if options.number("memory", 0) > 0 {
+        limit(Resource::As, options.number("memory", 0));
+    }
     let channel = RawChannel::create(options.config(&home.join("live"))).unwrap();
     after_birth(&options);
     shared.word(READY).store(1, SeqCst);

@@ -75,7 +75,7 @@ pub fn child(home: &Path, calls: u64) {
 }
 
 /// The text of a record: its only value.
-fn text(payload: &[u8]) -> Option<&str> {
+pub(crate) fn text(payload: &[u8]) -> Option<&str> {
     let len = u32::from_le_bytes(payload.get(2..6)?.try_into().ok()?) as usize;
     std::str::from_utf8(payload.get(6..6 + len)?).ok()
 }

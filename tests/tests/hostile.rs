@@ -1,10 +1,15 @@
 //! Files that are no channels, or were: no panic, no hang, one clear error each.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+use relay_collect::query::Filter;
+use relay_collect::read::{Audit, Snapshot, Store};
+use relay_collect::{Collector, Control, Options};
 use relay_log::channel::{ChannelReader, Config, OpenError, RawChannel};
 use relay_tests::payload::{Random, make, seed};
 use relay_tests::report::{Outcome, skipped};
+use relay_tests::sys::{self, Waited};
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -241,6 +246,104 @@ fn changed_while_it_is_read() {
     while_it_changes("hostile: cut and lengthened while it is read", |file, random| {
         file.set_len(random.below(20_000)).unwrap();
     });
+}
+
+/// Runs `f` in a process of its own, and changes what a sub-buffer says before and after each system call
+/// of it. What `f` says comes back; `None` where it comes to no end.
+fn among_restless_bytes(file: &File, dir: &Path, f: impl FnOnce() -> String) -> Option<String> {
+    let said = dir.join("said");
+    let _ = std::fs::remove_file(&said);
+    let pid = sys::fork(|| {
+        sys::trace_me();
+        sys::stop_here();
+        std::fs::write(&said, f()).map_or(1, |()| 0)
+    });
+    assert_eq!(sys::wait(pid), Waited::Stopped(libc::SIGSTOP));
+    for turn in 0..5_000_000u64 {
+        let committed = (1 << 24) | (turn % 400 * 8);
+        file.write_all_at(&committed.to_le_bytes(), 4096 + 8).unwrap();
+        match sys::to_next_call(pid) {
+            Waited::Stopped(_) => {}
+            ended => {
+                assert_eq!(ended, Waited::Exited(0));
+                return Some(std::fs::read_to_string(&said).unwrap());
+            }
+        }
+    }
+    sys::kill(pid, libc::SIGKILL);
+    let _ = sys::wait(pid);
+    None
+}
+
+/// A sub-buffer that never holds still, whoever looks: it is named, everything else is there.
+#[test]
+fn a_sub_buffer_that_never_holds_still() {
+    let (name, image) = golden();
+    let dir = scratch();
+    let live = dir.path().join("live");
+    let mut config = Config::new(&live, "app");
+    (config.sub_buffer, config.initial, config.keeper) = (4096, 16384, false);
+    let channel = RawChannel::create(config).unwrap();
+    let mut writer = channel.writer();
+    (0..50).for_each(|i| writer.write(&make(1, i, 100)).unwrap());
+    std::fs::write(live.join(&name), &image).unwrap();
+    let file = File::options().write(true).open(live.join(&name)).unwrap();
+    let mut outcome = Outcome::default();
+    let named = |said: &str| said.contains(&name) && said.contains("hold still");
+
+    let audit = |dir: &Path| {
+        let audit = Audit::of(&Store::open(dir, None).unwrap()).unwrap();
+        let mut said = format!("{:?}\n{:?}\n", audit.verdict, audit.doubts);
+        for channel in audit.channels {
+            said += &format!(
+                "{} {:?} {}\n",
+                channel.channel,
+                channel.verdict,
+                channel.waiting + channel.archived
+            );
+        }
+        said
+    };
+    let show = |dir: &Path| {
+        let mut snapshot = Snapshot::take(&Store::open(dir, None).unwrap()).unwrap();
+        let mut of_app = 0;
+        snapshot.events(&mut Filter::new(), false, &mut |event| {
+            of_app += u32::from(event.source.channel == "app");
+            ControlFlow::Continue(())
+        });
+        format!("{of_app} of app\n{:?}{:?}", snapshot.notes, snapshot.problems)
+    };
+    let collect = |dir: &Path| {
+        let mut collector = Collector::open(Options::new(dir)).unwrap();
+        collector.drain(&Control::new()).unwrap();
+        format!("{:?}", collector.left())
+    };
+    let mut judge = |what: &str, said: Option<String>, must: &[&str]| {
+        outcome.cases += 1;
+        let Some(said) = said else {
+            outcome.hangs += 1;
+            return;
+        };
+        if !named(&said) || !must.iter().all(|must| said.contains(must)) {
+            outcome.torn += 1;
+            outcome.note += &format!("[{what}: {said}] ");
+        }
+    };
+    let path = dir.path();
+    // What lies behind it in the same channel is there, and the hole is not called a loss.
+    let must = ["CannotTell\n", "app Whole 50", "golden CannotTell 13"];
+    judge("audit", among_restless_bytes(&file, path, || audit(path)), &must);
+    judge("show", among_restless_bytes(&file, path, || show(path)), &["50 of app"]);
+    judge("collect", among_restless_bytes(&file, path, || collect(path)), &[]);
+    judge("audit", among_restless_bytes(&file, path, || audit(path)), &must);
+    assert!(live.join(&name).exists(), "it was not finished");
+    // Once it holds still, it is a channel as any other.
+    file.write_all_at(&image[4096 + 8..4096 + 16], 4096 + 8).unwrap();
+    assert_eq!(collect(path), "[]");
+    assert!(!live.join(&name).exists());
+    let all = audit(path);
+    assert!(["app Whole 50", "golden Whole 20"].iter().all(|of| all.contains(of)), "{all}");
+    finish(&outcome, "hostile: a sub-buffer never holds still, read by audit, cat and collector");
 }
 
 /// A directory in memory where there is one: some attacks write a file tens of thousands of times.

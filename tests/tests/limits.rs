@@ -1,6 +1,8 @@
 //! Limits, full disks, vandals: nobody dies, nobody loses.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+use relay_log::channel::{Config, CreateError, RawChannel};
+use relay_tests::disk::{alone, mount, unmount};
 use relay_tests::drain::Drain;
 use relay_tests::producer::{DISCARDED, DONE, GATE, Producer};
 use relay_tests::report::{Outcome, skipped};
@@ -94,6 +96,50 @@ fn at_the_file_size_limit_a_producer_discards() {
     outcome.note = format!("{there} kept, {discarded} said to be discarded");
     outcome.print("RLIMIT_FSIZE, a channel that discards");
     assert!(outcome.is_clean() && discarded > 0, "{outcome:?}");
+}
+
+#[test]
+fn with_few_addresses_a_producer_reserves_less() {
+    let home = tempfile::tempdir().unwrap();
+    let mut producer = start(home.path(), "threads=2 count=20000 memory=2147483648");
+    let drain = Drain::open(&producer.live, &producer.channel());
+    let outcome = collect(&mut producer, drain);
+    outcome.print("RLIMIT_AS of 2 GiB, where 64 GiB would be reserved");
+    assert!(outcome.is_clean(), "{outcome:?}");
+}
+
+/// As in a container whose memory file system is small.
+#[test]
+fn a_file_system_that_is_too_small_is_named_at_once() {
+    let attack = "a channel larger than its file system";
+    if !alone("a_file_system_that_is_too_small_is_named_at_once", attack) {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let live = home.path().join("live");
+    let _ = mount("1m", &live);
+    let mut config = Config::new(&live, "app");
+    let mut outcome = Outcome { cases: 2, ..Outcome::default() };
+    let error = RawChannel::create(config.clone()).map(|channel| channel.file_name());
+    let left = std::fs::read_dir(&live).unwrap().count();
+    match error {
+        Err(CreateError::NoSpace { needed, free, .. }) => {
+            outcome.note = format!("{needed} bytes wanted, {free} there");
+            outcome.torn += u64::from(needed <= 4 << 20 || free > 1 << 20 || left > 0);
+        }
+        other => {
+            outcome.torn += 1;
+            outcome.note = format!("{other:?}");
+        }
+    }
+    // What there is room for goes, at once.
+    config.initial = 256 << 10;
+    let channel = RawChannel::create(config).unwrap();
+    channel.writer().write(b"it goes").unwrap();
+    drop(channel);
+    unmount(&live);
+    outcome.print(attack);
+    assert!(outcome.is_clean(), "{outcome:?}");
 }
 
 #[test]

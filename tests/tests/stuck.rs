@@ -4,13 +4,14 @@
 
 use relay_log::channel::{Counter, OnFull};
 use relay_log::{ByteSize, Relay};
-use relay_tests::drain::find;
+use relay_tests::drain::{Drain, find};
 use relay_tests::recover::{Violation, recover};
 use relay_tests::report::Outcome;
 use relay_tests::sys::{self, Shared, Waited};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
@@ -110,6 +111,107 @@ fn a_channel_that_may_lose_never_waits() {
     }
     outcome
         .print("full, no room to grow, nobody collects: new statements, handlers, early records");
+    assert!(outcome.is_clean(), "{outcome:?}");
+}
+
+/// 64 bytes, and with them texts of a KiB: three descriptions fill a sub-buffer.
+macro_rules! dashes {
+    () => {
+        "----------------------------------------------------------------"
+    };
+    ($($part:literal)*) => {
+        concat!($(dashes!(), $part),*)
+    };
+}
+
+/// A statement for each name.
+macro_rules! statements {
+    ($($name:literal)*) => {
+        [$(|| log::info!(concat!(
+            $name, dashes!("0" "1" "2" "3" "4" "5" "6" "7" "8" "9" "a" "b" "c" "d" "e" "f")
+        ))),*]
+    };
+}
+
+/// Many statements, each for the first time and then again, in a channel that can have four more
+/// sub-buffers: descriptions alone would fill nine.
+fn describe(home: &Path, full: OnFull) {
+    let shared = SHARED.get_or_init(|| Shared::open(&home.join("shared")));
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    setrlimit(Resource::Fsize, Rlimit { current: Some(7 * 4096), maximum }).unwrap();
+    let relay = Relay::builder(home).channel("full").sub_buffer(ByteSize::kib(4));
+    let relay = relay.buffer(ByteSize::kib(8)).buffer_max(ByteSize::gib(1));
+    let relay = relay.keeper(false).on_full(full).init().unwrap();
+    let statements: [fn(); 27] = statements!(
+        "A" "B" "C" "D" "E" "F" "G" "H" "I" "J" "K" "L" "M" "N" "O" "P" "Q" "R" "S" "T" "U" "V" "W"
+        "X" "Y" "Z" "Ä"
+    );
+    let call = |statement: &fn()| {
+        statement();
+        called();
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..20).for_each(|_| statements.iter().rev().for_each(call)));
+        (0..20).for_each(|_| statements.iter().for_each(call));
+    });
+    let discarded = || {
+        let stats = &relay.stats()[0];
+        [Counter::DiscardedFull, Counter::DiscardedDisk]
+            .map(|c| stats.counter(c))
+            .iter()
+            .sum::<u64>()
+    };
+    // Whatever it has lost meanwhile: it takes records again, a sub-buffer full and more, as soon as the
+    // collector has handed something back.
+    let mut taken = 0;
+    while taken < 200 {
+        let before = discarded();
+        call(&statements[0]);
+        taken += u64::from(discarded() == before);
+    }
+    shared.word(DISCARDED).store(discarded(), SeqCst);
+    shared.word(ENDED).store(1, SeqCst);
+}
+
+#[test]
+fn descriptions_leave_room_for_records() {
+    let mut outcome = Outcome::default();
+    for full in [OnFull::Block, OnFull::Discard, OnFull::Overwrite] {
+        let home = tempfile::tempdir().unwrap();
+        let shared = Shared::open(&home.path().join("shared"));
+        let at = home.path().to_owned();
+        let pid = sys::fork(move || {
+            describe(&at, full);
+            0
+        });
+        let live = home.path().join("live");
+        let stop = AtomicBool::new(false);
+        let streams = std::thread::scope(|scope| {
+            let collector = scope.spawn(|| {
+                let mut drain = Drain::open(&live, &find(&live).unwrap());
+                while !stop.load(SeqCst) {
+                    drain.drain();
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                drain.drain();
+                drain.finish()
+            });
+            watch(pid, &shared, &mut outcome);
+            stop.store(true, SeqCst);
+            collector.join().unwrap()
+        });
+        let there: u64 = streams.writers.values().map(|all| all.len() as u64).sum();
+        let is_torn = |v: &&Violation| !matches!(v, Violation::Gap(..));
+        outcome.torn += streams.violations.iter().filter(is_torn).count() as u64;
+        let (calls, discarded) =
+            (shared.word(CALLS).load(SeqCst), shared.word(DISCARDED).load(SeqCst));
+        if full != OnFull::Overwrite {
+            outcome.lost += calls.abs_diff(there + discarded);
+        }
+        outcome.lost += u64::from(there == 0);
+        outcome.note += &format!("{full:?}: {calls} calls, {there} there, {discarded} counted; ");
+    }
+    outcome.print("no room to grow, more descriptions than sub-buffers");
     assert!(outcome.is_clean(), "{outcome:?}");
 }
 

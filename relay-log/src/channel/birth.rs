@@ -124,11 +124,15 @@ pub(crate) fn free_bytes(fd: &OwnedFd) -> u64 {
     rustix::fs::fstatvfs(fd).map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize))
 }
 
+/// Bytes that a file of this process may have.
+pub(crate) fn file_size_limit() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX)
+}
+
 /// Allocates blocks, so that touching them can never be a SIGBUS. Asks the file size limit first:
 /// going past that is a deadly signal, not an error.
 pub(crate) fn allocate(fd: &OwnedFd, offset: u64, len: u64) -> Result<(), Errno> {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    if limit.is_some_and(|most| offset.saturating_add(len) > most) {
+    if offset.saturating_add(len) > file_size_limit() {
         return Err(Errno::FBIG);
     }
     loop {

@@ -3,17 +3,31 @@
 
 use super::shared::Channel;
 use super::stream::Stream;
+use super::sync::Ordering::Relaxed;
 use relay_fmt::record::{HEADER_LEN, Kind, padded};
+use std::sync::atomic::AtomicU32;
 
 /// The part of a channel that holds descriptions. One writer at a time, under a lock.
 #[derive(Debug)]
 pub(crate) struct Descriptions {
     stream: parking_lot::Mutex<Stream>,
+    /// Sub-buffers that hold them.
+    held: AtomicU32,
 }
 
 impl Descriptions {
     pub(crate) const fn new() -> Self {
-        Self { stream: parking_lot::Mutex::new(Stream::new(0)) }
+        Self { stream: parking_lot::Mutex::new(Stream::new(0)), held: AtomicU32::new(0) }
+    }
+
+    /// How many sub-buffers hold descriptions.
+    pub(super) fn held(&self) -> u32 {
+        self.held.load(Relaxed)
+    }
+
+    /// One more does.
+    pub(super) fn hold(&self) {
+        self.held.fetch_add(1, Relaxed);
     }
 }
 

@@ -91,8 +91,16 @@ impl Channel {
     pub(super) fn allocate(&self, index: u32, patience: Patience) -> bool {
         let size = u64::from(self.identity.sub_buffer);
         let done = self.file.with(|fd| {
-            let enough = patience != Patience::Policy
-                || birth::free_bytes(fd) >= self.reserve.saturating_add(size);
+            let wanted = self.reserve.saturating_add(size);
+            let enough = match patience {
+                Patience::Policy => birth::free_bytes(fd) >= wanted,
+                // Where little is left, it is left for what is handed back.
+                Patience::ForGood => {
+                    let limit = birth::file_size_limit().saturating_sub(self.offset(index) as u64);
+                    birth::free_bytes(fd).min(limit) >= wanted
+                }
+                Patience::PastTheCap | Patience::Never => true,
+            };
             let room = if enough { Ok(()) } else { Err(Errno::NOSPC) };
             room.and_then(|()| self.file.grow(fd, self.offset(index) as u64, size))
         });

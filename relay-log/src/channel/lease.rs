@@ -10,7 +10,7 @@ use super::tick;
 use super::waiting::Waiting;
 use std::sync::atomic::fence;
 
-/// Whether a call may wait for the collector; the least patient last.
+/// Whether a call may wait for the collector; of calls, the least patient last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Patience {
     /// It does what the channel's policy says.
@@ -20,7 +20,14 @@ pub(crate) enum Patience {
     PastTheCap,
     /// As that, and is discarded where it would wait: the collector's own thread, the keeper.
     Never,
+    /// It gets what is never handed back, without waiting: few of those that are free and never the first,
+    /// and growth only where there is plenty of room. A channel that cannot grow would hold nothing else
+    /// in the end, and everybody would wait for a collector that has nothing to hand back.
+    ForGood,
 }
+
+/// Of the sub-buffers that a channel keeps, one in so many may hold descriptions; more are grown.
+const DESCRIBE_IN: u32 = 4;
 
 /// A sub-buffer that is open for the caller to write.
 #[derive(Debug, Clone, Copy)]
@@ -136,17 +143,25 @@ impl Channel {
                 return None;
             }
         }
-        self.slots
-            .lease()
-            .or_else(|| (self.reclaim(16) > 0).then(|| self.slots.lease()).flatten())
+        let lease = || match patience {
+            Patience::ForGood => self.lease_for_good(),
+            _ => self.slots.lease(),
+        };
+        lease()
+            .or_else(|| (self.reclaim(16) > 0).then(lease).flatten())
             .or_else(|| self.grow(patience))
-            .or_else(|| (self.reclaim(u32::MAX) > 0).then(|| self.slots.lease()).flatten())
+            .or_else(|| (self.reclaim(u32::MAX) > 0).then(lease).flatten())
             .or_else(|| {
                 // Nothing waits for the collector, so that waiting for it would have no end: whoever
                 // has the others may never log again. What growth leaves alone is there for this.
                 let policy = patience == Patience::Policy && self.slots.backlog() == 0;
                 policy.then(|| self.grow(Patience::PastTheCap)).flatten()
             })
+    }
+
+    fn lease_for_good(&self) -> Option<Owned> {
+        let few = self.descriptions.held() < (self.keep() / DESCRIBE_IN).max(1);
+        few.then(|| self.slots.lease_but_first()).flatten()
     }
 
     fn set_state(&self, index: u32, generation: u64, state: State) {
@@ -174,10 +189,10 @@ impl Channel {
     }
 
     /// Opens a sub-buffer for descriptions, if there is one without waiting: a record can bring its
-    /// description itself. It is never handed back, so that nothing is overwritten for it: a channel
-    /// that cannot grow would hold nothing but descriptions in the end.
+    /// description itself. It is never handed back, so that nothing is overwritten for it.
     pub(crate) fn open_meta(&self) -> Option<Opened> {
-        let owned = self.acquire_now(Patience::PastTheCap)?;
+        let owned = self.acquire_now(Patience::ForGood)?;
+        self.descriptions.hold();
         Some(self.begin(owned, State::Meta))
     }
 
@@ -270,6 +285,28 @@ mod tests {
                 "it goes on as soon as the collector hands something back"
             );
         });
+    }
+
+    #[test]
+    fn descriptions_leave_sub_buffers_for_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::new(dir.path(), "narrow");
+        (config.sub_buffer, config.initial, config.keeper) = (4096, 8 * 4096, false);
+        let mut channel = Channel::create(config).unwrap();
+        channel.reserve = u64::MAX / 2;
+        let open = || (0..20).map_while(|_| channel.open_meta().map(|opened| opened.index));
+        assert_eq!(open().collect::<Vec<_>>(), [1, 2]);
+        let records = [(); 6].map(|()| channel.open(64, Patience::Policy).unwrap());
+        assert_eq!(records.map(|opened| opened.index), [0, 3, 4, 5, 6, 7]);
+        // What comes back is for records again; with room enough there is more for descriptions.
+        for opened in records {
+            channel.close(opened, 0);
+            let at = channel.offset(opened.index) + sub::ARCHIVED;
+            channel.map.u64(at).store(opened.generation, Release);
+        }
+        assert_eq!(open().count(), 0);
+        channel.reserve = 0;
+        assert_eq!(channel.open_meta().map(|opened| opened.index), Some(8));
     }
 
     #[test]

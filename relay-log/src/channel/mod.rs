@@ -74,6 +74,12 @@
 //!   be within 20 ms, or into the header page, is a SIGBUS where its blocks are gone and cannot be had
 //!   again.
 //! * A record larger than a sub-buffer needs memory for a copy, also in a signal handler.
+//! * A forked child makes a channel of its own with its first record, and that takes file descriptors. One
+//!   that can open none (`RLIMIT_NOFILE`, all in use), or may not write the live directory any more, has no
+//!   channel: it says so on stderr, and its records are nowhere; a raw writer returns
+//!   [`WriteError::NoChannel`]. Its parent goes on.
+//! * A fork by another thread in the middle of a channel's birth may leave the child with a part in the
+//!   channel's lock: the channel looks alive until the child ends, too. Nothing is lost.
 
 mod birth;
 mod config;

@@ -164,6 +164,15 @@ impl<T: AsRef<[Slot]>> Slots<T> {
         self.lowest(&self.free, is_free)
     }
 
+    /// As [`Slots::lease`], but never the first one of the table, which is never retired either.
+    pub(crate) fn lease_but_first(&self) -> Option<Owned> {
+        let (_, start) = self.free.look();
+        (start.max(1)..self.high()).find_map(|index| {
+            let now = self.slot(index).word.load(Relaxed);
+            if is_free(now) { self.own(index, now) } else { None }
+        })
+    }
+
     /// Leases the lowest warm sub-buffer, if there is one.
     pub(crate) fn lease_warm(&self) -> Option<Owned> {
         self.lowest(&self.warm, |now| is(now, Status::Warm))

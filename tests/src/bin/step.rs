@@ -1,13 +1,14 @@
 //! Steps through everything that a writer does, and reads its channel after each instruction.
 //!
 //! `step` runs all scripts, `step NAME` one of them; `step child DIR SCRIPT` is what is stepped.
+//! `step births NAME N` forks at one of N instructions while something is born.
 
 use relay_log::channel::RawChannel;
 use relay_tests::report::Outcome;
 use relay_tests::script::{Script, act, config, scripts};
 use relay_tests::step::{DONE, STEPPED, birth, run};
 use relay_tests::sys::{self, Shared};
-use relay_tests::{power, storm};
+use relay_tests::{births, power, storm};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::SeqCst;
@@ -85,6 +86,15 @@ fn main() -> ExitCode {
     if let [_, "child", home, script] = args[..] {
         child(Path::new(home), script);
         return ExitCode::SUCCESS;
+    }
+    if let [_, "births", name, every] = args[..]
+        && let Some((_, birth)) = births::BIRTHS.iter().find(|(known, _)| *known == name)
+        && let Ok(every) = every.parse::<u64>()
+    {
+        let outcome = births::run(*birth, every.max(1));
+        outcome
+            .print("another thread forks while a channel, a relay, or a child's channels are made");
+        return if outcome.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let exe = std::env::current_exe().unwrap_or_default();
     let all = attack(&exe, args.get(1).copied());

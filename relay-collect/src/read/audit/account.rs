@@ -83,6 +83,8 @@ pub(super) struct Account {
     pub(super) lacks: Vec<(u64, String)>,
     pub(super) doubts: Vec<String>,
     pub(super) live: bool,
+    /// Whether it has sub-buffers that did not hold still.
+    pub(super) unseen: bool,
     pub(super) waiting: u64,
     pub(super) waiting_bytes: u64,
     /// Bytes that were salvaged after the machine was started anew.

@@ -68,7 +68,8 @@ fn channel(id: ChannelId, mut account: Account, harmed: &HashSet<String>) -> Cha
         account.source.as_ref().map_or(("?".to_owned(), "?".to_owned(), 0), |s| {
             (s.channel.clone(), s.program.clone(), s.pid)
         });
-    let mut missing = gaps(&account, &name, pid);
+    // What was not seen may have any number.
+    let mut missing = if account.unseen { Vec::new() } else { gaps(&account, &name, pid) };
     let by_number = sum(missing.iter().map(|m| m.records));
     let discarded = account.last_word.as_ref().map_or(account.discarded, |last| last.discarded);
     tail(&mut account);

@@ -37,6 +37,12 @@ impl Books {
         let Grabbed { tail, subs, .. } = &mut seen.grabbed;
         let account = self.accounts.entry(tail.source.id).or_default();
         account.is_live(&tail.reader);
+        if tail.unseen().is_some() {
+            account.unseen = true;
+            account
+                .doubts
+                .push("what is in sub-buffers that do not hold still is not known".into());
+        }
         for sub in &seen.subs {
             if account.handed_back(&tail.reader, sub) {
                 self.harmed.insert(tail.source.channel.clone());
