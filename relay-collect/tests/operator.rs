@@ -307,8 +307,11 @@ fn lines_of_json_have_the_level_that_they_say() {
             for option in [["--level", most], ["--where", &than]] {
                 let found = dir.cat(&option);
                 assert!(found == expected, "{archived} {option:?}: {}", found.len());
-                let count = dir.run(&[&["cat", "--count"], &option[..]].concat()).stdout;
-                assert_eq!(count, format!("{}\n", expected.len()).into_bytes(), "{option:?}");
+                // The quote is in every line of JSON, whatever its level.
+                for text in [&[][..], &["--grep", "\""]] {
+                    let count = dir.run(&[&["cat", "--count"], text, &option[..]].concat()).stdout;
+                    assert_eq!(count, format!("{}\n", expected.len()).into_bytes(), "{option:?}");
+                }
                 let newest = dir.cat(&[&option[..], &["-n", "7"]].concat());
                 assert_eq!(newest, expected[expected.len().saturating_sub(7)..], "{option:?}");
             }

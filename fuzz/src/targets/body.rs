@@ -2,7 +2,7 @@
 
 use crate::limits::{MIB, within};
 use crate::pieces;
-use relay_fmt::block::columns::{Wanted, census, contains, select};
+use relay_fmt::block::columns::{Counted, Wanted, census, contains, select};
 use relay_fmt::block::{BlockKind, Facts, MAX_CONTENT, RowBuffer, decode, encode};
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::Kind;
@@ -59,7 +59,7 @@ pub(crate) fn columns(data: &[u8]) {
         time: &time,
         any_time: true,
         condition: None,
-        count: false,
+        count: Counted::None,
     };
     let selected = within(MOST, || select(&body, &all));
     let with_needle = Wanted { needles: &[needle], ..all };

@@ -5,7 +5,7 @@ use crate::limits::{MIB, within};
 use crate::rows;
 use memchr::memmem;
 use relay_collect::render::{Contents, View, is_span};
-use relay_fmt::block::columns::{Wanted, select};
+use relay_fmt::block::columns::{Counted, Wanted, select};
 use relay_fmt::block::{BlockKind, RowBuffer, encode};
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::Kind;
@@ -50,7 +50,7 @@ fn check(rows: &RowBuffer, needle: &[u8]) {
         time: &time,
         any_time: true,
         condition: None,
-        count: false,
+        count: Counted::None,
     };
     let found = select(&body, &wanted).unwrap();
     for (n, _) in hits.iter().enumerate().filter(|(_, row)| **row == Row::Holds) {
@@ -59,15 +59,17 @@ fn check(rows: &RowBuffer, needle: &[u8]) {
         assert_eq!(found.rows.payload_of(n), rows.payload_of(n));
         assert_eq!(found.rows.time_ns[n], rows.time_ns[n]);
     }
-    wanted.count = true;
     let hit = |n: usize| hits[n] == Row::Holds;
-    let counted = select(&body, &wanted).unwrap().map_or(0, |found| {
-        let kept = (0..found.keep.len()).filter(|n| found.keep[*n] && hit(*n));
-        found.sure + kept.count() as u64
-    });
     let all = |of: Row| hits.iter().filter(|row| **row == of).count() as u64;
     let (least, most) = (all(Row::Holds), all(Row::Holds) + all(Row::Broken));
-    assert!((least..=most).contains(&counted), "{counted} of {least} to {most}");
+    for of in [Counted::Sites, Counted::All] {
+        wanted.count = of;
+        let counted = select(&body, &wanted).unwrap().map_or(0, |found| {
+            let kept = (0..found.keep.len()).filter(|n| found.keep[*n] && hit(*n));
+            found.sure + kept.count() as u64
+        });
+        assert!((least..=most).contains(&counted), "{counted} of {least} to {most}");
+    }
     let mut contents = Contents::default();
     contents.see(rows);
     let filter = contents.finish(4096);

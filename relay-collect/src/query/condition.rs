@@ -86,7 +86,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use relay_fmt::block::RowBuffer;
-    use relay_fmt::block::columns::{Selected, Wanted, encode, select};
+    use relay_fmt::block::columns::{Counted, Selected, Wanted, encode, select};
     use relay_fmt::callsite::{Callsite, Field, Level};
     use relay_fmt::record::Kind;
     use relay_fmt::value::{Layout, Type};
@@ -258,7 +258,7 @@ mod tests {
             time: &|_| true,
             any_time: true,
             condition: condition.as_ref(),
-            count: false,
+            count: Counted::None,
         };
         select(&body, &wanted).unwrap()
     }

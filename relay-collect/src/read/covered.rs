@@ -4,7 +4,7 @@ use super::split::Place;
 use super::store::Archive;
 use relay_fmt::archive::Entry;
 use relay_fmt::rows::ChannelId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// For each sub-buffer of each channel, how far it is archived.
 #[derive(Debug, Default)]
@@ -15,7 +15,8 @@ pub(crate) struct Covered {
 }
 
 impl Covered {
-    pub(crate) fn of(archives: &[Archive]) -> Self {
+    /// What archives hold of these channels: of others nobody asks, and most archives are theirs.
+    pub(crate) fn of(archives: &[Archive], live: &HashSet<ChannelId>) -> Self {
         let mut covered = Self::default();
         for archive in archives {
             for (_, entry) in &archive.entries {
@@ -23,7 +24,7 @@ impl Covered {
                     continue;
                 };
                 // What was archived, also where retention has deleted it since.
-                for channel in &positions.channels {
+                for channel in positions.channels.iter().filter(|c| live.contains(&c.source.id)) {
                     for writer in &channel.writers {
                         let id = channel.source.id;
                         covered.add_numbers(id, writer.writer, writer.next_number);
@@ -36,8 +37,12 @@ impl Covered {
             }
             for block in archive.blocks() {
                 let facts = &block.header.facts;
+                if !facts.sources.iter().any(|source| live.contains(&source.id)) {
+                    continue;
+                }
                 for run in &facts.runs {
-                    if let Some(source) = facts.sources.get(run.source as usize) {
+                    let source = facts.sources.get(run.source as usize);
+                    if let Some(source) = source.filter(|source| live.contains(&source.id)) {
                         covered.add(source.id, run.sub_buffer, run.generation, run.to);
                         let end = run.first_number.saturating_add(run.records.into());
                         covered.add_numbers(source.id, run.writer, end);

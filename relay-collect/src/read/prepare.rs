@@ -8,7 +8,7 @@ use super::work::Work;
 use crate::query::Filter;
 use crate::render::{is_span, level};
 use relay_fmt::archive::{BlockEntry, read_block, read_body, read_filter};
-use relay_fmt::block::columns::{self, Group, Wanted};
+use relay_fmt::block::columns::{self, Counted, Group, Wanted};
 use relay_fmt::block::{BlockKind, NO_LEVEL, RowBuffer};
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::Kind;
@@ -111,7 +111,15 @@ fn select(
         !is_span(kind) && site.is_none_or(|site| filter.may_match_site(site))
     };
     let time = |time_ns: i64| filter.may_match_time(time_ns);
-    let count = count && filter.is_simple();
+    // Levels that messages say are told from rows.
+    let simple = count && filter.is_simple();
+    let count = if simple && filter.any_site() {
+        Counted::All
+    } else if simple {
+        Counted::Sites
+    } else {
+        Counted::None
+    };
     let condition = filter.condition();
     let wanted = Wanted {
         needles: &filter.needles(),
@@ -122,7 +130,7 @@ fn select(
         count,
     };
     let Some(selected) = columns::select(body, &wanted)? else { return Ok(None) };
-    let only_counted = count && selected.keep.is_empty();
+    let only_counted = count != Counted::None && selected.keep.is_empty();
     if !only_counted && selected.rows.len() as u64 != block.header.facts.rows {
         return Err(relay_fmt::Error::new("a block has not the rows that its header says"));
     }

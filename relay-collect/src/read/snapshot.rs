@@ -92,7 +92,7 @@ impl Snapshot {
                 || filter.is_none_or(|filter| plan.admits_archive(summary, filter))
         };
         let Archives { archives, unreadable, .. } = store.archives_with(Depth::Quick, wanted)?;
-        let covered = Covered::of(&archives);
+        let covered = Covered::of(&archives, &live);
         damages(&mut problems, &archives, (&unreadable, store.archive_dir()));
         let mut snapshot = Self {
             archives,

@@ -61,7 +61,7 @@ pub use condition::{Condition, FieldOf};
 pub use decode::decode;
 pub use encode::{Encoder, Precision, Summary, encode};
 pub use search::contains;
-pub use select::{Selected, Wanted, select};
+pub use select::{Counted, Selected, Wanted, select};
 
 /// The most rows of a block.
 pub const MAX_ROWS: usize = 1 << 22;

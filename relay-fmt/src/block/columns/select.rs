@@ -35,11 +35,22 @@ pub struct Wanted<'a> {
     /// What must hold of the fields of a row. Where a block is decoded, only rows that this does not
     /// exclude are put together.
     pub condition: Option<&'a Condition<'a>>,
-    /// Rows for which all of this is certain are only counted ([`Selected::sure`]), not kept. To be
-    /// set only where nothing else is wanted, a condition included that does not hold of all rows with a
-    /// callsite, and `class` is exact for those rows. A row counts where the text that it is shown as holds
-    /// the needles: of a row whose values do not parse that is what its template says.
-    pub count: bool,
+    /// Which rows are only counted ([`Selected::sure`]), not kept, where all of this is certain for them. A
+    /// row counts where the text that it is shown as holds the needles: of a row whose values do not parse
+    /// that is what its template says.
+    pub count: Counted,
+}
+
+/// Rows that may be counted without being put together. To be said only of rows for which `class` is exact,
+/// of which nothing else is wanted, and that no condition excludes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// None.
+    None,
+    /// Those with a callsite.
+    Sites,
+    /// Those without one, too, but for parts of larger records.
+    All,
 }
 
 impl std::fmt::Debug for Wanted<'_> {
@@ -161,12 +172,18 @@ impl<'a> Choice<'a> {
             if !(wanted.class)(class.kind, site) {
                 return State::Out;
             }
-            if wanted.count && site.is_some() && wanted.needles.is_empty() && is_event(class.kind) {
+            let counted = match wanted.count {
+                Counted::None => false,
+                Counted::Sites => site.is_some(),
+                Counted::All => site.is_some() || class.kind == Kind::Raw,
+            };
+            let is_shown = is_event(class.kind) || class.kind == Kind::Raw;
+            if counted && wanted.needles.is_empty() && is_shown {
                 return State::Sure;
             }
             let known = (!wanted.needles.is_empty()).then(|| patterns(class, site)).flatten();
             let Some((patterns, constant)) = known else { return State::Unknown };
-            let asked = wanted.count && site.is_some() && constant != Constant::Unknown;
+            let asked = counted && constant != Constant::Unknown;
             let sure = asked && wanted.needles.iter().all(|needle| holds(&patterns, needle));
             if sure && constant == Constant::Always {
                 return State::Sure;
@@ -255,7 +272,7 @@ impl<'a> Choice<'a> {
     /// How many rows are meant, where neither texts nor times need be looked at to know.
     fn all_sure(&self, sequence: &[u64], wanted: &Wanted<'_>) -> Option<u64> {
         let known = |state: &State<'_>| matches!(state, State::Sure | State::Out);
-        if !wanted.count || !self.classes.iter().all(known) {
+        if wanted.count == Counted::None || !self.classes.iter().all(known) {
             return None;
         }
         let is_sure = |class: &u64| {

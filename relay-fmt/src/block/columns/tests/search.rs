@@ -1,6 +1,6 @@
 //! What is in a block is never denied, and what is not there mostly is.
 
-use super::super::{Wanted, contains, encode, select};
+use super::super::{Counted, Wanted, contains, encode, select};
 use super::rows::{any_line, any_rows, lines_as_rows, message_callsite, put_payload, referring};
 use crate::block::RowBuffer;
 use crate::callsite::{Callsite, Field};
@@ -83,7 +83,7 @@ fn check_needle(rows: &RowBuffer, needle: &[u8]) -> u64 {
         time: &time,
         any_time: true,
         condition: None,
-        count: false,
+        count: Counted::None,
     };
     let found = select(&body, &wanted).unwrap();
     for row in 0..rows.len() {
@@ -98,19 +98,21 @@ fn check_needle(rows: &RowBuffer, needle: &[u8]) -> u64 {
         assert_eq!(found.rows.time_ns[row], rows.time_ns[row]);
     }
     // Counting: what is sure and what is kept and holds it are all that hold it.
-    wanted.count = true;
     let hit = |row: usize| {
         let event =
             matches!(rows.kind[row], Kind::Event | Kind::SpanEvent | Kind::InlineEvent | Kind::Raw);
         event && memchr::memmem::find(&message(rows, row), needle).is_some()
     };
     let all = (0..rows.len()).filter(|row| hit(*row)).count() as u64;
-    let found = select(&body, &wanted).unwrap();
-    let count = found.map_or(0, |found| {
-        let kept = (0..found.keep.len()).filter(|row| found.keep[*row] && hit(*row));
-        found.sure + kept.count() as u64
-    });
-    assert_eq!(count, all);
+    for counted in [Counted::Sites, Counted::All] {
+        wanted.count = counted;
+        let found = select(&body, &wanted).unwrap();
+        let count = found.map_or(0, |found| {
+            let kept = (0..found.keep.len()).filter(|row| found.keep[*row] && hit(*row));
+            found.sure + kept.count() as u64
+        });
+        assert_eq!(count, all, "{counted:?}");
+    }
     all
 }
 
@@ -229,7 +231,7 @@ fn only_the_wanted_rows_are_put_together() {
                 time: &time,
                 any_time: false,
                 condition: None,
-                count: false,
+                count: Counted::None,
             },
         )
         .unwrap()
