@@ -75,7 +75,8 @@ pub fn early() -> bool {
     if logger::install().is_err() {
         return false;
     }
-    os::at_exit(at_exit);
+    static ASKED: AtomicBool = AtomicBool::new(false);
+    os::at_exit(&ASKED, at_exit);
     panic::install();
     set_max(FILTER.max());
     true

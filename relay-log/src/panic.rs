@@ -8,7 +8,6 @@ use relay_fmt::callsite::{Facade, Level};
 use relay_fmt::value::{Layout, Type};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
-use std::sync::Once;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -37,24 +36,27 @@ pub(crate) fn set_wanted(wanted: bool) {
     WANTED.store(wanted, Relaxed);
 }
 
-/// Puts a hook in front of the one that is there.
+/// Puts a hook in front of the one that is there. For callers that set something up, one at a time.
 pub(crate) fn install() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let previous = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if WANTED.load(Relaxed) && sink::level_enabled(PANIC.level) {
-                let pass = sink::pass(&PANIC);
-                if pass.is_wanted() {
-                    record(info, pass);
-                }
+    // No `Once`: one that another thread is in the middle of at the moment of a fork is waited for in the
+    // child for ever.
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if INSTALLED.swap(true, Relaxed) {
+        return;
+    }
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if WANTED.load(Relaxed) && sink::level_enabled(PANIC.level) {
+            let pass = sink::pass(&PANIC);
+            if pass.is_wanted() {
+                record(info, pass);
             }
-            if cfg!(panic = "abort") && early::is_waiting() {
-                early::print_all();
-            }
-            previous(info);
-        }));
-    });
+        }
+        if cfg!(panic = "abort") && early::is_waiting() {
+            early::print_all();
+        }
+        previous(info);
+    }));
 }
 
 fn record(info: &PanicHookInfo<'_>, pass: Pass) {

@@ -12,8 +12,8 @@ use relay_fmt::record::Kind;
 use relay_fmt::value::{Layout, Type};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 /// A relay: channels that records go into, and the filter in front of them.
@@ -113,7 +113,8 @@ impl Relay {
             keeper::start(&channel, Some(resized));
             channels.push((name, slot));
         }
-        os::at_exit(at_exit);
+        static ASKED: AtomicBool = AtomicBool::new(false);
+        os::at_exit(&ASKED, at_exit);
         let routes = routes.into_iter().map(|(prefix, i)| (prefix, first + i)).collect();
         let number = NUMBERS.fetch_add(1, Relaxed);
         let cell = FilterCell::new();

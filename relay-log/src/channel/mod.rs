@@ -78,6 +78,9 @@
 //!   that can open none (`RLIMIT_NOFILE`, all in use), or may not write the live directory any more, has no
 //!   channel: it says so on stderr, and its records are nowhere; a raw writer returns
 //!   [`WriteError::NoChannel`]. Its parent goes on.
+//! * A fork by another thread at the moment in which a logger is set up for the first time may leave the
+//!   child with locks of the C and standard libraries that nobody opens: its `exit`, and its panics, may
+//!   hang, as with every program that forks with threads; its log calls do not.
 //! * A fork by another thread in the middle of a channel's birth may leave the child with a part in the
 //!   channel's lock: the channel looks alive until the child ends, too. Nothing is lost.
 

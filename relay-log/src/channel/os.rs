@@ -163,10 +163,15 @@ pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Has `f` run when the process ends by `exit` or by returning from `main`.
-pub(crate) fn at_exit(f: extern "C" fn()) {
-    // SAFETY: `f` is a function of the program's own, there for as long as it runs.
-    unsafe { libc::atexit(f) };
+/// Has `f` run when the process ends by `exit` or by returning from `main`: once, as `asked` remembers.
+///
+/// The C library has a lock for this that stays locked in a child which is forked meanwhile. Such a child
+/// finds that it was asked for, and does not wait for what nobody will open: it ends unannounced.
+pub(crate) fn at_exit(asked: &std::sync::atomic::AtomicBool, f: extern "C" fn()) {
+    if !asked.swap(true, Relaxed) {
+        // SAFETY: `f` is a function of the program's own, there for as long as it runs.
+        unsafe { libc::atexit(f) };
+    }
 }
 
 /// The kernel's id of this thread.
