@@ -100,7 +100,10 @@ impl Follow {
                 }
             }
             for block in archive.blocks() {
-                shown.add_runs(&block.header.facts.sources, &block.header.facts.runs);
+                // What is not known to be shown may be shown again, if ever it comes again.
+                if let Ok(facts) = block.facts() {
+                    shown.add_runs(&facts.sources, &facts.runs);
+                }
             }
             if archive.name.sealed {
                 done.insert(archive.name.stem().to_owned());
@@ -305,8 +308,8 @@ impl Follow {
             archives.iter().flat_map(|archive| archive.blocks().map(move |b| (archive, b)));
         let shown = &self.shown;
         let news = blocks.filter(|(_, block)| {
-            let facts = &block.header.facts;
-            facts.rows > 0 && !shown.has_runs(&facts.sources, &facts.runs)
+            let has = || block.facts().is_ok_and(|f| shown.has_runs(&f.sources, &f.runs));
+            block.header.facts.rows > 0 && !has()
         });
         let blocks: Vec<_> = news.collect();
         let mut pieces: Vec<_> = (0..)

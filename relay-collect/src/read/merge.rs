@@ -225,7 +225,9 @@ pub(crate) fn unreadable(file: &str, block: &BlockEntry, why: &dyn std::fmt::Dis
 /// Which records a block holds, by its header.
 pub(crate) fn held(block: &BlockEntry) -> String {
     const SHOWN: usize = 8;
-    let facts = &block.header.facts;
+    let Ok(facts) = block.facts() else {
+        return format!("{} records, and does not say whose", block.header.facts.rows);
+    };
     let mut ranges: Vec<(u32, u64, u64, u64)> = Vec::new();
     for run in facts.runs.iter().filter(|run| run.records > 0) {
         let (from, of) = (run.first_number, (run.source, run.writer));

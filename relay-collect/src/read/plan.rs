@@ -3,8 +3,8 @@
 use super::prepare::Read;
 use super::store::Archive;
 use crate::query::{BlockFacts, Filter};
-use relay_fmt::archive::{BlockEntry, Summary, read_filter};
-use relay_fmt::block::{Facts, NO_LEVEL, Target, Times};
+use relay_fmt::archive::{BlockEntry, Brief, Summary, read_filter};
+use relay_fmt::block::{NO_LEVEL, Target, Times};
 use relay_fmt::rows::Source;
 use std::fmt;
 
@@ -102,11 +102,13 @@ impl Plan {
         self.blocks += 1;
         self.rows = self.rows.saturating_add(facts.rows);
         let (min_ns, max_ns) = times_ns(facts);
+        // Where they cannot be read, whoever reads the block says what is wrong with it.
+        let names = filter.asks_for_names().then(|| block.names().ok()).flatten();
         let what = What {
             times: (facts.rows > 0).then_some(Times { min_ns, max_ns }),
-            sources: &facts.sources,
+            sources: names.as_ref().map(|(sources, _)| &sources[..]),
             level_mask: facts.level_mask,
-            targets: &facts.targets,
+            targets: names.as_ref().map(|(_, targets)| &targets[..]),
         };
         let by_text = || {
             // Where it cannot be read, whoever reads the block says so.
@@ -122,9 +124,9 @@ impl Plan {
     pub(crate) fn admits_archive(&mut self, summary: &Summary, filter: &Filter) -> bool {
         let what = What {
             times: summary.times,
-            sources: &summary.sources,
+            sources: Some(&summary.sources),
             level_mask: summary.level_mask,
-            targets: &summary.targets,
+            targets: Some(&summary.targets),
         };
         let by_text = || (!filter.may_match_text(&summary.filter)).then_some(By::Filter);
         let Some(by) = what.excluded(filter).or_else(by_text) else { return true };
@@ -160,20 +162,23 @@ enum By {
 struct What<'a> {
     /// `None`: there are no rows.
     times: Option<Times>,
-    sources: &'a [Source],
+    /// `None`: they are not known.
+    sources: Option<&'a [Source]>,
     level_mask: u8,
-    targets: &'a [Target],
+    /// The same.
+    targets: Option<&'a [Target]>,
 }
 
-impl What<'_> {
+impl<'a> What<'a> {
     /// What excludes that a row that is meant is in it, but for its text.
     fn excluded(&self, filter: &Filter) -> Option<By> {
-        let mut sources = self.sources.iter();
-        let of_source = sources.any(|s| filter.may_match_source(&s.channel, s.pid));
+        let meant = |s: &Source| filter.may_match_source(&s.channel, s.pid);
+        let of_source = self.sources.is_none_or(|sources| sources.iter().any(meant));
         let Some(own) = self.times.filter(|_| of_source) else { return Some(By::Source) };
         // A part of a record that brings its callsite has no level in the facts, but in its bytes.
         let hidden = self.level_mask & NO_LEVEL != 0;
-        let targets: Vec<&str> = self.targets.iter().map(|t| t.name.as_str()).collect();
+        let names = |targets: &'a [Target]| targets.iter().map(|t| t.name.as_str()).collect();
+        let targets: Option<Vec<&str>> = self.targets.filter(|_| !hidden).map(names);
         let times = BlockFacts {
             level_mask: u8::MAX,
             min_ns: own.min_ns.saturating_sub(PARTS_NS),
@@ -182,14 +187,14 @@ impl What<'_> {
         };
         let levels =
             BlockFacts { level_mask: if hidden { u8::MAX } else { self.level_mask }, ..times };
-        let all = BlockFacts { targets: (!hidden).then_some(&targets[..]), ..levels };
+        let all = BlockFacts { targets: targets.as_deref(), ..levels };
         let steps = [(By::Time, &times), (By::Level, &levels), (By::Target, &all)];
         steps.into_iter().find(|(_, facts)| !filter.may_match_block(facts)).map(|(by, _)| by)
     }
 }
 
 /// The times that all rows lie between.
-pub(crate) fn times_ns(facts: &Facts) -> (i64, i64) {
+pub(crate) fn times_ns(facts: &Brief) -> (i64, i64) {
     match facts.times {
         Some(times) => (times.min_ns, times.max_ns),
         None => (facts.min_order_ns.saturating_sub(SET_BACK_NS), facts.max_order_ns),

@@ -82,7 +82,8 @@ impl Found {
 fn find(archives: &[Archive], id: ChannelId, gone: &[&Stretch]) -> Found {
     let mut found = Found::default();
     for block in archives.iter().flat_map(|a| a.blocks().map(move |block| (a, block))) {
-        let (archive, facts) = (block.0, &block.1.header.facts);
+        // As below: what is missing is said.
+        let (archive, Ok(facts)) = (block.0, block.1.facts()) else { continue };
         let meant = |run: &Run, first: u64, end: u64| {
             let source = facts.sources.get(run.source as usize);
             source.filter(|source| source.id == id)?;

@@ -20,8 +20,8 @@ use super::store::{Archive, Archives, Depth, Store};
 use super::work::Work;
 use crate::query::Filter;
 use crate::render::Event;
-use relay_fmt::archive::{BlockEntry, Summary};
-use relay_fmt::block::{Facts, RowBuffer};
+use relay_fmt::archive::{BlockEntry, Brief, Summary};
+use relay_fmt::block::RowBuffer;
 use relay_fmt::rows::{ChannelId, Source};
 use std::collections::HashSet;
 use std::io;
@@ -92,7 +92,7 @@ impl Snapshot {
                 || filter.is_none_or(|filter| plan.admits_archive(summary, filter))
         };
         let Archives { archives, unreadable, .. } = store.archives_with(Depth::Quick, wanted)?;
-        let covered = Covered::of(&archives, &live);
+        let covered = Covered::of(&archives, &live, &mut problems);
         damages(&mut problems, &archives, (&unreadable, store.archive_dir()));
         let mut snapshot = Self {
             archives,
@@ -188,7 +188,7 @@ impl Snapshot {
         let blocks = plan::admitted(&self.archives, filter, &mut Plan::default());
         let blocks = blocks.iter().map(|(_, _, block)| &block.header.facts);
         // What old headers do not know must not make the range a day longer.
-        let of = |facts: &Facts| match facts.times {
+        let of = |facts: &Brief| match facts.times {
             Some(times) => (times.min_ns, times.max_ns),
             None => (facts.min_order_ns, facts.max_order_ns),
         };
