@@ -103,11 +103,13 @@ impl Loaded {
     /// Leaves only the rows that `keep` says, and notes where the text of each ends.
     pub(crate) fn set_lines(
         &mut self,
-        text: Vec<u8>,
+        mut text: Vec<u8>,
         ends: Vec<usize>,
         keep: &[bool],
         parts: bool,
     ) {
+        // It waits for its turn, up to half of its memory unused.
+        text.shrink_to_fit();
         let mut keep = keep.iter();
         self.order.retain(|_| keep.next() == Some(&true));
         if !parts {
@@ -132,6 +134,11 @@ impl Loaded {
     pub(crate) fn is_part(&self, i: usize) -> bool {
         let kind = self.order.get(i).and_then(|row| self.buffer.kind.get(row.0 as usize));
         self.lines.as_ref().is_none_or(|lines| lines.parts) && kind == Some(&Kind::Fragment)
+    }
+
+    /// Bytes of what is to be written of rows.
+    pub(crate) fn text_len(&self) -> usize {
+        self.lines.as_ref().map_or(0, |lines| lines.text.len())
     }
 
     pub(crate) fn len(&self) -> usize {

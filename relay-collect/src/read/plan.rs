@@ -22,6 +22,13 @@ const PARTS_NS: i64 = 1_000_000;
 pub struct Plan {
     /// Archives that the catalogue showed not to matter: their blocks are counted as skipped, too.
     pub archives_skipped: u64,
+    /// Archives that were opened.
+    pub archives_opened: u64,
+    /// Of those that were opened when they were needed, the most that were open at a time.
+    pub archives_at_once: u64,
+    /// Archives that were not opened, because what was shown came before all that the catalogue says of
+    /// them: their blocks are counted, and not as skipped.
+    pub archives_not_needed: u64,
     /// All blocks of all archives.
     pub blocks: u64,
     /// Their rows.
@@ -61,7 +68,17 @@ impl fmt::Display for Plan {
         ] {
             writeln!(f, "{count:>10} {what}")?;
         }
+        writeln!(
+            f,
+            "{:>10} archives opened; of those that could wait at most {} at a time",
+            self.archives_opened, self.archives_at_once
+        )?;
         writeln!(f, "{:>10} archives not opened, by the catalogue", self.archives_skipped)?;
+        writeln!(
+            f,
+            "{:>10} archives not opened, nothing of them being shown yet",
+            self.archives_not_needed
+        )?;
         writeln!(
             f,
             "{:>10} blocks decoded, and pieces of live channels looked at: {} records of them",
@@ -77,6 +94,28 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
+    /// Adds what another one counted.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.archives_skipped += other.archives_skipped;
+        self.archives_opened += other.archives_opened;
+        if self.archives_at_once < other.archives_at_once {
+            self.archives_at_once = other.archives_at_once;
+        }
+        self.archives_not_needed += other.archives_not_needed;
+        self.blocks += other.blocks;
+        self.rows = self.rows.saturating_add(other.rows);
+        self.by_source += other.by_source;
+        self.by_time += other.by_time;
+        self.by_level += other.by_level;
+        self.by_target += other.by_target;
+        self.by_filter += other.by_filter;
+        self.by_contains += other.by_contains;
+        self.decoded += other.decoded;
+        self.rows_decoded += other.rows_decoded;
+        self.rows_excluded += other.rows_excluded;
+        self.live += other.live;
+    }
+
     /// Counts what became of a piece.
     pub(crate) fn count(&mut self, read: Read) -> Read {
         match &read {
@@ -201,18 +240,21 @@ pub(crate) fn times_ns(facts: &Brief) -> (i64, i64) {
     }
 }
 
-/// All blocks of these archives that may hold what is meant, each with its archive and its number.
-pub(crate) fn admitted<'a>(
-    archives: &'a [Archive],
-    filter: &Filter,
-    plan: &mut Plan,
-) -> Vec<(u64, &'a Archive, &'a BlockEntry)> {
-    let blocks = archives.iter().flat_map(|a| a.blocks().map(move |block| (a, block)));
-    let numbered = (1u64..).zip(blocks);
+/// The number of a block, by the place of its archive among all and its own in that: it breaks ties, and
+/// rows of live channels come behind all blocks.
+pub(crate) const fn number(archive: usize, block: usize) -> u64 {
+    ((archive as u64) << 32).saturating_add(block as u64)
+}
+
+/// Behind the numbers of all blocks.
+pub(crate) const LIVE: u64 = 1 << 62;
+
+/// The places, among its blocks, of those that may hold what is meant.
+pub(crate) fn admitted(archive: &Archive, filter: &Filter, plan: &mut Plan) -> Vec<usize> {
     let mut admitted = Vec::new();
-    for (number, (archive, block)) in numbered {
+    for (at, block) in archive.blocks().enumerate() {
         if plan.admits(archive, block, filter) {
-            admitted.push((number, archive, block));
+            admitted.push(at);
         }
     }
     admitted

@@ -19,7 +19,7 @@ pub(crate) type Read = Result<Option<Loaded>, String>;
 /// Reads a piece; of a block of columns only the rows that `filter` may mean.
 ///
 /// With `count`, rows that are certainly meant may be only counted.
-pub(crate) fn read(piece: Piece<'_>, filter: &Filter, count: bool) -> Read {
+pub(crate) fn read(piece: Piece, filter: &Filter, count: bool) -> Read {
     match piece.from {
         From::Rows(rows) => Ok(Some(Loaded::new(*rows))),
         From::Backlog(piece) => {
@@ -28,8 +28,8 @@ pub(crate) fn read(piece: Piece<'_>, filter: &Filter, count: bool) -> Read {
             loaded.problem = problem;
             Ok(Some(loaded))
         }
-        From::Ahead => Err("a block was to be read elsewhere".into()),
-        From::Block(archive, block) => {
+        From::Block(archive, at) => {
+            let Some(block) = archive.directory.blocks.get(at) else { return Ok(None) };
             let selects = block.header.kind == BlockKind::Columns as u8 && filter.can_select();
             if !selects {
                 let rows = read_block(&archive.bytes, block);
@@ -46,8 +46,9 @@ pub(crate) fn read(piece: Piece<'_>, filter: &Filter, count: bool) -> Read {
 
 /// Gives a block to `work` without putting its rows together, where nothing is wanted of them but
 /// what they have in common. `None` where that is not so.
-pub(crate) fn tally<W: Work>(piece: &Piece<'_>, filter: &Filter, work: &mut W) -> Option<Read> {
-    let From::Block(archive, block) = piece.from else { return None };
+pub(crate) fn tally<W: Work>(piece: &Piece, filter: &Filter, work: &mut W) -> Option<Read> {
+    let From::Block(archive, at) = &piece.from else { return None };
+    let block = archive.directory.blocks.get(*at)?;
     if !W::TALLIES || block.header.kind != BlockKind::Columns as u8 || !filter.tells_by_class() {
         return None;
     }
