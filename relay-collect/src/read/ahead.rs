@@ -1,6 +1,7 @@
 //! Pieces that are read ahead, by several threads, in the order they are needed in.
 //!
-//! Memory is bounded: a piece is not begun before nearly all in front of it were taken.
+//! Memory is bounded: a piece is not begun before nearly all in front of it were taken, nor an archive opened
+//! before its first piece is.
 
 use super::merge::{Feed, Key, Piece};
 use super::plan::Plan;
@@ -13,7 +14,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How many pieces are ready or in work at most, for each thread.
 const EACH: usize = 2;
-/// Nothing is begun while so many bytes of text are ready, unless it is next.
+/// Nothing is begun while text that is ready takes so much, in bytes, unless it is needed next.
 const READY: usize = 32 << 20;
 
 /// Pieces, and what became of them.
@@ -30,7 +31,7 @@ struct State<'a> {
     /// How many were taken.
     taken: usize,
     ready: HashMap<usize, Read>,
-    /// Bytes of their text.
+    /// What their text takes in memory.
     bytes: usize,
     /// How many threads are left.
     threads: usize,
@@ -39,7 +40,7 @@ struct State<'a> {
 
 fn bytes(read: &Read) -> usize {
     let loaded = read.as_ref().ok().and_then(Option::as_ref);
-    loaded.map_or(0, super::loaded::Loaded::text_len)
+    loaded.map_or(0, super::loaded::Loaded::text_bytes)
 }
 
 impl<'a> Ahead<'a> {

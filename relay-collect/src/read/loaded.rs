@@ -103,13 +103,11 @@ impl Loaded {
     /// Leaves only the rows that `keep` says, and notes where the text of each ends.
     pub(crate) fn set_lines(
         &mut self,
-        mut text: Vec<u8>,
+        text: Vec<u8>,
         ends: Vec<usize>,
         keep: &[bool],
         parts: bool,
     ) {
-        // It waits for its turn, up to half of its memory unused.
-        text.shrink_to_fit();
         let mut keep = keep.iter();
         self.order.retain(|_| keep.next() == Some(&true));
         if !parts {
@@ -136,9 +134,9 @@ impl Loaded {
         self.lines.as_ref().is_none_or(|lines| lines.parts) && kind == Some(&Kind::Fragment)
     }
 
-    /// Bytes of what is to be written of rows.
-    pub(crate) fn text_len(&self) -> usize {
-        self.lines.as_ref().map_or(0, |lines| lines.text.len())
+    /// What the text that is to be written of rows takes in memory, in bytes.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.lines.as_ref().map_or(0, |lines| lines.text.capacity())
     }
 
     pub(crate) fn len(&self) -> usize {
