@@ -50,6 +50,7 @@ pub(crate) struct ArchiveFile {
     began: u64,
     unsynced: Vec<Piece>,
     unsynced_bytes: u64,
+    runs: usize,
     /// From where on nothing is synced.
     pub(crate) synced_to: u64,
 }
@@ -127,6 +128,7 @@ impl ArchiveFile {
             began: writer.offset(),
             unsynced: Vec::new(),
             unsynced_bytes: 0,
+            runs: 0,
             synced_to: 0,
             writer,
         }
@@ -144,6 +146,8 @@ impl ArchiveFile {
         let writer = ArchiveWriter::resume(scan).map_err(io::Error::other)?;
         let mut archive = Self::with(dir, name, file, writer);
         archive.began = 0;
+        let facts = scan.directory.blocks.iter().filter_map(|block| block.facts().ok());
+        archive.runs = facts.map(|facts| facts.runs.len()).sum();
         let error = archive.sync().err();
         if error.is_some() {
             archive.unsynced = pieces(scan, bytes).map_err(io::Error::other)?;
@@ -190,9 +194,9 @@ impl ArchiveFile {
         self.writer.directory().blocks.len()
     }
 
-    /// How many runs its blocks list: the directory keeps each in memory until the archive is sealed.
-    pub(crate) fn runs(&self) -> usize {
-        self.writer.directory().blocks.iter().map(|block| block.header.facts.runs.len()).sum()
+    /// How many runs its blocks list: the directory has each of them when the archive is sealed.
+    pub(crate) const fn runs(&self) -> usize {
+        self.runs
     }
 
     /// Appends a block. When this fails the block is not there, and [`ArchiveFile::retry`] tries
@@ -201,6 +205,7 @@ impl ArchiveFile {
         let offset = self.writer.offset();
         let bytes = self.writer.block(&block).map_err(unwritable)?.to_vec();
         self.unsynced_bytes += bytes.len() as u64;
+        self.runs += block.facts.runs.len();
         self.unsynced.push(Piece::Block(Box::new(block)));
         self.unwritten = Some((offset, bytes));
         self.retry()
@@ -298,7 +303,9 @@ pub(crate) fn copied(
     let kind = BlockKind::from_u8(header.kind);
     Ok(EncodedBlock {
         kind: kind.map_err(|error| archive::Error::Block { offset: block.offset, error })?,
-        facts: header.facts.clone(),
+        facts: block
+            .facts()
+            .map_err(|error| archive::Error::Block { offset: block.offset, error })?,
         sections: header.sections.clone(),
         filter: read_filter(bytes, block)?,
         body: read_body(bytes, block)?,

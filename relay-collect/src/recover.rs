@@ -172,7 +172,8 @@ fn positions(
 }
 
 fn add_block(bytes: &ArchiveFd, block: &BlockEntry, recovered: &mut Recovered) {
-    let facts = &block.header.facts;
+    // The archive was scanned: its lists were looked at.
+    let Ok(facts) = block.facts() else { return };
     // The rows say exactly how far each writer's clock came; without them the header says enough.
     let rows = read_block(bytes, block).ok();
     let mut max = vec![i64::MIN; facts.runs.len()];

@@ -115,6 +115,7 @@ fn tombstone(dir: &Path, name: &ArchiveName) -> Option<Tombstone> {
             stone.min_order_ns = stone.min_order_ns.min(facts.min_order_ns);
             stone.max_order_ns = stone.max_order_ns.max(facts.max_order_ns);
         }
+        let facts = block.facts().ok()?;
         for run in &facts.runs {
             if let Some(source) = facts.sources.get(run.source as usize) {
                 *channels.entry(source.id).or_insert(0) += u64::from(run.records);

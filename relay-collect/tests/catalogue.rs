@@ -7,6 +7,7 @@ use common::Dir;
 use relay_collect::query::{Filter, Grep};
 use relay_collect::read::{ArchiveName, Snapshot, Store};
 use relay_collect::{Collector, Control, Options, Repacked, repack};
+use relay_fmt::archive::{put_catalogue, take_catalogue};
 use relay_log::channel::{Config, RawChannel};
 use std::ops::ControlFlow;
 
@@ -109,4 +110,113 @@ fn archives_of_living_channels_are_opened() {
     channel.as_ref().unwrap().writer().write(b"live word9word").unwrap();
     assert_eq!(found(&dir, "word3word"), (ROWS, 0));
     assert_eq!(found(&dir, "word9word"), (1, 0));
+}
+
+/// The first `most` messages, in this direction, and the snapshot that they came from.
+fn first(dir: &Dir, reverse: bool, most: usize) -> (Vec<Vec<u8>>, Snapshot) {
+    let store = Store::open(dir.path(), None).unwrap().threads(2);
+    let mut snapshot = Snapshot::take_for(&store, &Filter::new()).unwrap();
+    let mut found = Vec::new();
+    snapshot.events(&mut Filter::new(), reverse, &mut |event| {
+        found.push(event.values.to_vec());
+        if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    (found, snapshot)
+}
+
+#[test]
+fn the_newest_and_the_oldest_are_found_in_one_archive() {
+    let (dir, ..) = filled(false);
+    for (reverse, n) in [(true, ARCHIVES - 1), (false, 0)] {
+        let (found, snapshot) = first(&dir, reverse, 1);
+        assert!(found[0].ends_with(format!("word{n}word").as_bytes()), "{found:?}");
+        let plan = snapshot.plan;
+        assert_eq!((plan.archives_opened, plan.archives_not_needed), (1, ARCHIVES - 1));
+        assert_eq!(plan.rows, ROWS * ARCHIVES, "also what was not needed is counted");
+        assert!(snapshot.problems.is_empty(), "{:?}", snapshot.problems);
+    }
+    // Two records more than the newest archive has.
+    let (_, snapshot) = first(&dir, true, ROWS as usize + 2);
+    let plan = snapshot.plan;
+    assert_eq!((plan.archives_opened, plan.archives_not_needed), (2, ARCHIVES - 2));
+}
+
+/// One after the other lies on disk, so one after the other is in memory.
+#[test]
+fn archives_are_open_while_they_are_needed() {
+    let (dir, ..) = filled(false);
+    for reverse in [false, true] {
+        let (found, snapshot) = first(&dir, reverse, usize::MAX);
+        assert_eq!(found.len() as u64, ROWS * ARCHIVES);
+        assert_eq!(snapshot.plan.archives_opened, ARCHIVES);
+        assert_eq!(snapshot.plan.archives_not_needed, 0);
+        // The last row of one is given back when the one behind it is opened.
+        let at_once = snapshot.plan.archives_at_once;
+        assert!((1..=2).contains(&at_once), "{at_once}");
+    }
+}
+
+/// Everything, in either direction, read by one thread and by several.
+fn all(dir: &Dir) -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    for reverse in [false, true] {
+        all.push(first(dir, reverse, usize::MAX).0.join(&b'\n'));
+        let more: &[&str] = if reverse { &["--reverse"] } else { &[] };
+        let shown = dir.run(&[&["cat", "--format", "json"], more].concat());
+        assert!(shown.status.success());
+        all.push(shown.stdout);
+        all.push(dir.run(&[&["cat", "--stats", "--grep", "1word"], more].concat()).stdout);
+        all.push(dir.run(&[&["cat", "-n", "7000"], more].concat()).stdout);
+    }
+    all
+}
+
+/// Archives of two channels that overlap in time come in the order that they come in when all are opened
+/// at once, as they are without a catalogue.
+#[test]
+fn order_is_the_same_with_and_without() {
+    let dir = Dir::new();
+    let options = Options::new(dir.path());
+    let mut collector = Collector::open(options.clone()).unwrap();
+    for round in 0..4 {
+        let of = |name: &str| RawChannel::create(Config::new(&options.live_dir, name)).unwrap();
+        let (a, b) = (of("a"), of("b"));
+        let (mut of_a, mut of_b) = (a.writer(), b.writer());
+        for n in 0..2000 {
+            of_a.write(format!("a {round} {n}").as_bytes()).unwrap();
+            if n % (round + 2) == 0 {
+                of_b.write(format!("b {round} {n} 1word").as_bytes()).unwrap();
+            }
+        }
+        drop((of_a, of_b));
+        if round % 2 == 0 {
+            drop(a);
+            drop(b);
+            collector.drain(&Control::new()).unwrap();
+        } else {
+            // These end, and are archived, later than the others begin.
+            drop((a, b));
+        }
+    }
+    collector.drain(&Control::new()).unwrap();
+    let file = dir.path().join("archive/catalogue");
+    assert!(first(&dir, true, 1).1.plan.archives_not_needed > 0);
+    let with = all(&dir);
+    std::fs::remove_file(file).unwrap();
+    assert!(all(&dir) == with);
+}
+
+/// Where it says other times than the archive does, that is said: order rests on it.
+#[test]
+fn times_that_are_not_true_are_told() {
+    let (dir, ..) = filled(false);
+    let file = dir.path().join("archive/catalogue");
+    let mut summaries = take_catalogue(&std::fs::read(&file).unwrap()).unwrap();
+    let times = summaries[2].times.as_mut().unwrap();
+    times.min_ns += 1;
+    std::fs::write(&file, put_catalogue(&summaries)).unwrap();
+    let (found, snapshot) = first(&dir, false, usize::MAX);
+    assert_eq!(found.len() as u64, ROWS * ARCHIVES);
+    assert_eq!(snapshot.problems.len(), 1, "{:?}", snapshot.problems);
+    assert!(snapshot.problems[0].contains("than the catalogue says"));
 }

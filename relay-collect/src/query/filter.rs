@@ -310,6 +310,12 @@ impl Filter {
         self.level.is_none() && self.targets.is_empty()
     }
 
+    /// Whether sources or targets of a block may say that it does not matter.
+    pub(crate) fn asks_for_names(&self) -> bool {
+        let of_rows = !self.targets.is_empty() || !self.exprs.is_empty();
+        !self.channels.is_empty() || !self.pids.is_empty() || (of_rows && !self.spans)
+    }
+
     /// Whether [`Filter::may_match_text`] may say no.
     pub(crate) fn asks_for_text(&self) -> bool {
         !self.spans && !self.needles().is_empty()

@@ -76,8 +76,12 @@ pub(crate) fn raise(tail: &mut Tail, split: &[Split<'_>], blocks: &[(&Archive, &
         let number = first.entry(place.writer).or_insert(place.number);
         *number = place.number.min(*number);
     }
+    if first.is_empty() {
+        return;
+    }
     for (_, block) in blocks {
-        let facts = &block.header.facts;
+        // What its rows say is shown, or why not.
+        let Ok(facts) = block.facts() else { continue };
         for run in &facts.runs {
             let source = facts.sources.get(run.source as usize);
             if source.is_some_and(|source| source.id == tail.source.id)
@@ -130,7 +134,7 @@ impl Wanted {
     }
 
     fn search(&mut self, tail: &mut Tail, archive: &Archive, block: &BlockEntry) {
-        let facts = &block.header.facts;
+        let Ok(facts) = block.facts() else { return };
         let Some(source) = facts.sources.iter().position(|s| s.id == self.id) else {
             return;
         };

@@ -1,5 +1,6 @@
 //! Which bytes of live channels are in archives.
 
+use super::merge::unreadable;
 use super::split::Place;
 use super::store::Archive;
 use relay_fmt::archive::Entry;
@@ -16,7 +17,16 @@ pub(crate) struct Covered {
 
 impl Covered {
     /// What archives hold of these channels: of others nobody asks, and most archives are theirs.
-    pub(crate) fn of(archives: &[Archive], live: &HashSet<ChannelId>) -> Self {
+    ///
+    /// What cannot be read goes to `problems`.
+    pub(crate) fn of(
+        archives: &[Archive],
+        live: &HashSet<ChannelId>,
+        problems: &mut Vec<String>,
+    ) -> Self {
+        if live.is_empty() {
+            return Self::default();
+        }
         let mut covered = Self::default();
         for archive in archives {
             for (_, entry) in &archive.entries {
@@ -36,7 +46,13 @@ impl Covered {
                 }
             }
             for block in archive.blocks() {
-                let facts = &block.header.facts;
+                let facts = match block.facts() {
+                    Ok(facts) => facts,
+                    Err(error) => {
+                        problems.push(unreadable(&archive.name.file, block, &error));
+                        continue;
+                    }
+                };
                 if !facts.sources.iter().any(|source| live.contains(&source.id)) {
                     continue;
                 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The end of a sealed archive's name.
 const SEALED: &str = ".relay.zst";
@@ -75,8 +76,8 @@ pub(crate) fn stem(file: &str) -> &str {
 }
 
 /// An open archive. It stays readable when its name changes or goes.
-#[derive(Debug)]
-pub struct ArchiveFd(File);
+#[derive(Debug, Clone)]
+pub struct ArchiveFd(Arc<File>);
 
 impl ArchiveFd {
     /// Opens a file for reading.
@@ -91,7 +92,7 @@ impl ArchiveFd {
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is no regular file"));
         }
-        Ok(Self(file))
+        Ok(Self(Arc::new(file)))
     }
 
     /// What the system says of it.

@@ -9,12 +9,12 @@ use super::drain::pass;
 use super::files::{ArchiveFd, ArchiveName};
 use super::joiner::Joiner;
 use super::live::{SubBytes, Tail};
-use super::merge::{From, Merge, Piece};
-use super::prepare;
+use super::merge::{Direct, Merge, Piece};
+use super::queue::{Later, Queue};
 use super::ranges::Ranges;
 use super::snapshot::{Sink, Snapshot, of_rows};
 use super::split::{Place, split};
-use super::store::{Archive, Depth, Store, archive, at, void};
+use super::store::{Archive, Depth, Store, Voids, archive, at};
 use crate::query::Filter;
 use crate::render::Event;
 use relay_fmt::archive::{BlockEntry, Entry, ReadAt};
@@ -23,6 +23,7 @@ use relay_fmt::rows::{ChannelId, Run, Source};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The numbers of the records that were shown.
 #[derive(Debug, Default)]
@@ -100,7 +101,10 @@ impl Follow {
                 }
             }
             for block in archive.blocks() {
-                shown.add_runs(&block.header.facts.sources, &block.header.facts.runs);
+                // What is not known to be shown may be shown again, if ever it comes again.
+                if let Ok(facts) = block.facts() {
+                    shown.add_runs(&facts.sources, &facts.runs);
+                }
             }
             if archive.name.sealed {
                 done.insert(archive.name.stem().to_owned());
@@ -265,12 +269,16 @@ impl Follow {
                 archives.push(followed.archive);
             }
         }
-        void(&mut archives);
+        let voids = Voids::of(&archives);
+        archives.iter_mut().for_each(|archive| voids.apply(archive));
+        let archives: Vec<Arc<Archive>> = archives.into_iter().map(Arc::new).collect();
         let pieces = self.pieces(&archives, grabbed);
         // What was shown is known by every record, meant or not.
         let everything = Filter::new().spans(true);
-        let mut merge =
-            Merge::new(pieces, false, Box::new(|piece| prepare::read(piece, &everything, false)));
+        let later = Later { filter: &everything, voids: &voids, dir: self.store.archive_dir() };
+        let mut queue = Queue::new(pieces, &[], later, false);
+        let mut feed = Direct { queue: &mut queue, filter: everything.clone() };
+        let mut merge = Merge::new(&mut feed, false);
         let mut flow = ControlFlow::Continue(());
         while flow.is_continue()
             && let Some((loaded, row)) = merge.next()
@@ -285,7 +293,9 @@ impl Follow {
         }
         self.problems.append(&mut merge.problems);
         drop(merge);
-        for archive in archives {
+        drop(queue);
+        // Nobody else has them any more.
+        for archive in archives.into_iter().filter_map(Arc::into_inner) {
             let stem = archive.name.stem().to_owned();
             if !self.done.contains(&stem) {
                 let len = archive.bytes.len().unwrap_or(0).min(archive_end(&archive));
@@ -296,23 +306,25 @@ impl Follow {
     }
 
     /// What has rows that were not shown, of archives and of what was copied out of channels.
-    fn pieces<'a>(
+    fn pieces(
         &mut self,
-        archives: &'a [Archive],
+        archives: &[Arc<Archive>],
         grabbed: &HashMap<String, Vec<SubBytes>>,
-    ) -> Vec<Piece<'a>> {
-        let blocks =
-            archives.iter().flat_map(|archive| archive.blocks().map(move |b| (archive, b)));
+    ) -> Vec<Piece> {
+        let of_archive = |archive| Archive::blocks(archive).enumerate();
+        let blocks = archives.iter().flat_map(|a| of_archive(a).map(move |(at, b)| (a, at, b)));
         let shown = &self.shown;
-        let news = blocks.filter(|(_, block)| {
-            let facts = &block.header.facts;
-            facts.rows > 0 && !shown.has_runs(&facts.sources, &facts.runs)
+        let news = blocks.filter(|(_, _, block)| {
+            let has = || block.facts().is_ok_and(|f| shown.has_runs(&f.sources, &f.runs));
+            block.header.facts.rows > 0 && !has()
         });
         let blocks: Vec<_> = news.collect();
         let mut pieces: Vec<_> = (0..)
             .zip(&blocks)
-            .map(|(number, (archive, block))| of_block(archive, block, number))
+            .filter_map(|(number, (archive, at, _))| Piece::of(archive, *at, number))
             .collect();
+        let blocks: Vec<(&Archive, &BlockEntry)> =
+            blocks.iter().map(|(archive, _, block)| (archive.as_ref(), *block)).collect();
         for (file, tail) in &mut self.tails {
             let Some(grabbed) = grabbed.get(file) else { continue };
             let id = tail.source.id;
@@ -330,12 +342,6 @@ fn archive_end(archive: &Archive) -> u64 {
     let block = archive.directory.blocks.last().map_or(0, BlockEntry::end);
     let control = archive.directory.controls.last().map_or(0, |at| at.offset + at.len);
     block.max(control)
-}
-
-fn of_block<'a>(archive: &'a Archive, block: &'a BlockEntry, number: u64) -> Piece<'a> {
-    let facts = &block.header.facts;
-    let from = From::Block(archive, block);
-    Piece { from, min_ns: facts.min_order_ns, max_ns: facts.max_order_ns, number }
 }
 
 /// A span that came through an archive is known to later rows of its channel.

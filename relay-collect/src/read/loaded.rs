@@ -134,6 +134,11 @@ impl Loaded {
         self.lines.as_ref().is_none_or(|lines| lines.parts) && kind == Some(&Kind::Fragment)
     }
 
+    /// What the text that is to be written of rows takes in memory, in bytes.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.lines.as_ref().map_or(0, |lines| lines.text.capacity())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.order.len()
     }

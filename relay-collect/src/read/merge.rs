@@ -6,31 +6,32 @@
 
 use super::backlog::BacklogPiece;
 use super::loaded::Loaded;
-use super::prepare::Read;
+use super::prepare::{self, Read};
+use super::queue::{Queue, Step};
 use super::store::Archive;
+use crate::query::Filter;
 use relay_fmt::archive::BlockEntry;
 use relay_fmt::block::RowBuffer;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// From where a piece's rows come.
 #[derive(Debug)]
-pub(crate) enum From<'a> {
-    /// A block of an archive.
-    Block(&'a Archive, &'a BlockEntry),
+pub(crate) enum From {
+    /// A block of an archive, by its place there: the last that goes closes the archive.
+    Block(Arc<Archive>, usize),
     /// Rows in memory.
     Rows(Box<RowBuffer>),
     /// A part of what waits in a channel.
     Backlog(Box<BacklogPiece>),
-    /// Others read it, in the order in which pieces are opened.
-    Ahead,
 }
 
 /// A piece, not opened yet.
 #[derive(Debug)]
-pub(crate) struct Piece<'a> {
-    pub(crate) from: From<'a>,
+pub(crate) struct Piece {
+    pub(crate) from: From,
     pub(crate) min_ns: i64,
     pub(crate) max_ns: i64,
     /// Breaks ties: a writer's earlier rows are in a piece of a lower number.
@@ -39,7 +40,7 @@ pub(crate) struct Piece<'a> {
 
 /// What rows are compared by; the greatest is next. Backwards that is the latest row; forwards all
 /// bits are flipped, and it is the earliest.
-type Key = (i64, u64);
+pub(crate) type Key = (i64, u64);
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Head {
@@ -55,15 +56,37 @@ struct Open {
     left: usize,
 }
 
-/// How pieces become rows.
-pub(crate) type Opener<'a> = Box<dyn FnMut(Piece<'a>) -> Read + 'a>;
+/// Where pieces come from, in the order they are needed in.
+pub(crate) trait Feed {
+    /// No row that is left comes before this; `None` when nothing is left.
+    fn first(&mut self) -> Option<Key>;
+
+    /// The next piece, read, with its number; `None` where what was next turned out to hold none.
+    fn take(&mut self) -> Option<(u64, Read)>;
+}
+
+/// Reads pieces when they are asked for.
+pub(crate) struct Direct<'q, 'a> {
+    pub(crate) queue: &'q mut Queue<'a>,
+    pub(crate) filter: Filter,
+}
+
+impl Feed for Direct<'_, '_> {
+    fn first(&mut self) -> Option<Key> {
+        self.queue.first()
+    }
+
+    fn take(&mut self) -> Option<(u64, Read)> {
+        let Step::Piece(_, piece) = self.queue.step() else { return None };
+        let number = piece.number;
+        Some((number, self.queue.plan.count(prepare::read(piece, &self.filter, false))))
+    }
+}
 
 /// Merges pieces.
 pub(crate) struct Merge<'a> {
-    opener: Opener<'a>,
+    feed: &'a mut dyn Feed,
     reverse: bool,
-    /// The next one to be opened is the last.
-    pending: Vec<Piece<'a>>,
     open: Vec<Option<Open>>,
     free: Vec<usize>,
     heap: BinaryHeap<Head>,
@@ -73,21 +96,20 @@ pub(crate) struct Merge<'a> {
     pub(crate) problems: Vec<String>,
 }
 
-impl Piece<'_> {
-    /// Its place among others, where others read it.
-    pub(crate) const fn ahead<'a>(&self) -> Piece<'a> {
-        let (min_ns, max_ns, number) = (self.min_ns, self.max_ns, self.number);
-        Piece { from: From::Ahead, min_ns, max_ns, number }
+impl Piece {
+    /// A block of an archive; `None` where there is none.
+    pub(crate) fn of(archive: &Arc<Archive>, at: usize, number: u64) -> Option<Self> {
+        let facts = &archive.directory.blocks.get(at)?.header.facts;
+        let (min_ns, max_ns) = (facts.min_order_ns, facts.max_order_ns);
+        Some(Self { from: From::Block(Arc::clone(archive), at), min_ns, max_ns, number })
     }
 }
 
 impl<'a> Merge<'a> {
-    pub(crate) fn new(mut pieces: Vec<Piece<'a>>, reverse: bool, opener: Opener<'a>) -> Self {
-        sort(&mut pieces, reverse);
+    pub(crate) fn new(feed: &'a mut dyn Feed, reverse: bool) -> Self {
         Self {
-            opener,
+            feed,
             reverse,
-            pending: pieces,
             open: Vec::new(),
             free: Vec::new(),
             heap: BinaryHeap::new(),
@@ -143,28 +165,26 @@ impl<'a> Merge<'a> {
     }
 
     /// The key of what comes after the piece whose row is next.
-    fn second(&self) -> Option<Key> {
+    fn second(&mut self) -> Option<Key> {
+        let pending = self.feed.first();
         let open = self.heap.as_slice().iter().skip(1).take(2).map(|head| head.key);
-        let pending = self.pending.last().map(|piece| first_key(piece, self.reverse));
         open.chain(pending).max()
     }
 
     /// Opens what can have a row before all that is open.
     fn open_due(&mut self) {
-        while let Some(piece) = self.pending.last() {
-            let first = first_key(piece, self.reverse);
+        while let Some(first) = self.feed.first() {
             if self.heap.peek().is_some_and(|head| head.key > first) {
                 return;
             }
-            if let Some(piece) = self.pending.pop() {
-                self.open(piece);
+            if let Some((number, read)) = self.feed.take() {
+                self.open(number, read);
             }
         }
     }
 
-    fn open(&mut self, piece: Piece<'a>) {
-        let number = piece.number;
-        let mut loaded = match (self.opener)(piece) {
+    fn open(&mut self, number: u64, read: Read) {
+        let mut loaded = match read {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return,
             Err(problem) => {
@@ -203,16 +223,12 @@ impl Open {
     }
 }
 
-fn key(order_ns: i64, number: u64, reverse: bool) -> Key {
+pub(crate) const fn key(order_ns: i64, number: u64, reverse: bool) -> Key {
     if reverse { (order_ns, number) } else { (!order_ns, !number) }
 }
 
-/// Sorts pieces so that the one which is needed first is the last.
-pub(crate) fn sort(pieces: &mut [Piece<'_>], reverse: bool) {
-    pieces.sort_by_key(|piece| first_key(piece, reverse));
-}
-
-fn first_key(piece: &Piece<'_>, reverse: bool) -> Key {
+/// The key of the first row of a piece.
+pub(crate) const fn first_key(piece: &Piece, reverse: bool) -> Key {
     let order_ns = if reverse { piece.max_ns } else { piece.min_ns };
     key(order_ns, piece.number, reverse)
 }
@@ -225,7 +241,9 @@ pub(crate) fn unreadable(file: &str, block: &BlockEntry, why: &dyn std::fmt::Dis
 /// Which records a block holds, by its header.
 pub(crate) fn held(block: &BlockEntry) -> String {
     const SHOWN: usize = 8;
-    let facts = &block.header.facts;
+    let Ok(facts) = block.facts() else {
+        return format!("{} records, and does not say whose", block.header.facts.rows);
+    };
     let mut ranges: Vec<(u32, u64, u64, u64)> = Vec::new();
     for run in facts.runs.iter().filter(|run| run.records > 0) {
         let (from, of) = (run.first_number, (run.source, run.writer));

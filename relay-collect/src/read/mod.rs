@@ -24,6 +24,7 @@ mod merge;
 mod names;
 mod plan;
 mod prepare;
+mod queue;
 mod ranges;
 mod rescue;
 mod rows;

@@ -6,7 +6,7 @@
 use super::files::ArchiveName;
 use super::plan::{self, Plan};
 use super::snapshot::Snapshot;
-use super::store::{Archive, Channels, Depth, Store};
+use super::store::{Archive, Channels, Depth, Found, Store, When};
 use crate::query::{Expr, Filter, nearest};
 use memchr::memmem;
 use relay_fmt::archive::{BlockEntry, Summary, read_block, read_body, read_filter};
@@ -42,15 +42,23 @@ impl Store {
         }
         let others = filter.without_text();
         let (mut known, mut plan) = (BTreeSet::new(), Plan::default());
-        let wanted = &mut |summary: &Summary| plan.admits_archive(summary, &others);
-        let archives = self.archives_with(Depth::Quick, wanted)?.archives;
-        for (_, archive, block) in plan::admitted(&archives, &others, &mut plan) {
-            match look(archive, block, &others, &names, &mut known) {
-                Some(unknown) => names = unknown,
-                None => names.clear(),
-            }
-            if names.is_empty() {
-                break;
+        let wanted = &mut |summary: &Summary| match plan.admits_archive(summary, &others) {
+            true => When::Later,
+            false => When::Never,
+        };
+        let Found { opened, closed, voids, .. } = self.find(Depth::Quick, wanted)?;
+        // One after the other. What cannot be opened was said when it was to be shown.
+        let closed = closed.iter().filter_map(|closed| closed.open(&voids).ok().flatten());
+        for archive in opened.archives.into_iter().chain(closed) {
+            for at in plan::admitted(&archive, &others, &mut plan) {
+                let Some(block) = archive.directory.blocks.get(at) else { continue };
+                match look(&archive, block, &others, &names, &mut known) {
+                    Some(unknown) => names = unknown,
+                    None => names.clear(),
+                }
+                if names.is_empty() {
+                    return Ok(names);
+                }
             }
         }
         let say = |name: &String| {

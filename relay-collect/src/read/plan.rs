@@ -3,8 +3,8 @@
 use super::prepare::Read;
 use super::store::Archive;
 use crate::query::{BlockFacts, Filter};
-use relay_fmt::archive::{BlockEntry, Summary, read_filter};
-use relay_fmt::block::{Facts, NO_LEVEL, Target, Times};
+use relay_fmt::archive::{BlockEntry, Brief, Summary, read_filter};
+use relay_fmt::block::{NO_LEVEL, Target, Times};
 use relay_fmt::rows::Source;
 use std::fmt;
 
@@ -22,6 +22,13 @@ const PARTS_NS: i64 = 1_000_000;
 pub struct Plan {
     /// Archives that the catalogue showed not to matter: their blocks are counted as skipped, too.
     pub archives_skipped: u64,
+    /// Archives that were opened.
+    pub archives_opened: u64,
+    /// Of those that were opened when they were needed, the most that were open at a time.
+    pub archives_at_once: u64,
+    /// Archives that were not opened, because what was shown came before all that the catalogue says of
+    /// them: their blocks are counted, and not as skipped.
+    pub archives_not_needed: u64,
     /// All blocks of all archives.
     pub blocks: u64,
     /// Their rows.
@@ -61,7 +68,17 @@ impl fmt::Display for Plan {
         ] {
             writeln!(f, "{count:>10} {what}")?;
         }
+        writeln!(
+            f,
+            "{:>10} archives opened; of those that could wait at most {} at a time",
+            self.archives_opened, self.archives_at_once
+        )?;
         writeln!(f, "{:>10} archives not opened, by the catalogue", self.archives_skipped)?;
+        writeln!(
+            f,
+            "{:>10} archives not opened, nothing of them being shown yet",
+            self.archives_not_needed
+        )?;
         writeln!(
             f,
             "{:>10} blocks decoded, and pieces of live channels looked at: {} records of them",
@@ -77,6 +94,28 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
+    /// Adds what another one counted.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.archives_skipped += other.archives_skipped;
+        self.archives_opened += other.archives_opened;
+        if self.archives_at_once < other.archives_at_once {
+            self.archives_at_once = other.archives_at_once;
+        }
+        self.archives_not_needed += other.archives_not_needed;
+        self.blocks += other.blocks;
+        self.rows = self.rows.saturating_add(other.rows);
+        self.by_source += other.by_source;
+        self.by_time += other.by_time;
+        self.by_level += other.by_level;
+        self.by_target += other.by_target;
+        self.by_filter += other.by_filter;
+        self.by_contains += other.by_contains;
+        self.decoded += other.decoded;
+        self.rows_decoded += other.rows_decoded;
+        self.rows_excluded += other.rows_excluded;
+        self.live += other.live;
+    }
+
     /// Counts what became of a piece.
     pub(crate) fn count(&mut self, read: Read) -> Read {
         match &read {
@@ -102,11 +141,13 @@ impl Plan {
         self.blocks += 1;
         self.rows = self.rows.saturating_add(facts.rows);
         let (min_ns, max_ns) = times_ns(facts);
+        // Where they cannot be read, whoever reads the block says what is wrong with it.
+        let names = filter.asks_for_names().then(|| block.names().ok()).flatten();
         let what = What {
             times: (facts.rows > 0).then_some(Times { min_ns, max_ns }),
-            sources: &facts.sources,
+            sources: names.as_ref().map(|(sources, _)| &sources[..]),
             level_mask: facts.level_mask,
-            targets: &facts.targets,
+            targets: names.as_ref().map(|(_, targets)| &targets[..]),
         };
         let by_text = || {
             // Where it cannot be read, whoever reads the block says so.
@@ -122,9 +163,9 @@ impl Plan {
     pub(crate) fn admits_archive(&mut self, summary: &Summary, filter: &Filter) -> bool {
         let what = What {
             times: summary.times,
-            sources: &summary.sources,
+            sources: Some(&summary.sources),
             level_mask: summary.level_mask,
-            targets: &summary.targets,
+            targets: Some(&summary.targets),
         };
         let by_text = || (!filter.may_match_text(&summary.filter)).then_some(By::Filter);
         let Some(by) = what.excluded(filter).or_else(by_text) else { return true };
@@ -160,20 +201,23 @@ enum By {
 struct What<'a> {
     /// `None`: there are no rows.
     times: Option<Times>,
-    sources: &'a [Source],
+    /// `None`: they are not known.
+    sources: Option<&'a [Source]>,
     level_mask: u8,
-    targets: &'a [Target],
+    /// The same.
+    targets: Option<&'a [Target]>,
 }
 
-impl What<'_> {
+impl<'a> What<'a> {
     /// What excludes that a row that is meant is in it, but for its text.
     fn excluded(&self, filter: &Filter) -> Option<By> {
-        let mut sources = self.sources.iter();
-        let of_source = sources.any(|s| filter.may_match_source(&s.channel, s.pid));
+        let meant = |s: &Source| filter.may_match_source(&s.channel, s.pid);
+        let of_source = self.sources.is_none_or(|sources| sources.iter().any(meant));
         let Some(own) = self.times.filter(|_| of_source) else { return Some(By::Source) };
         // A part of a record that brings its callsite has no level in the facts, but in its bytes.
         let hidden = self.level_mask & NO_LEVEL != 0;
-        let targets: Vec<&str> = self.targets.iter().map(|t| t.name.as_str()).collect();
+        let names = |targets: &'a [Target]| targets.iter().map(|t| t.name.as_str()).collect();
+        let targets: Option<Vec<&str>> = self.targets.filter(|_| !hidden).map(names);
         let times = BlockFacts {
             level_mask: u8::MAX,
             min_ns: own.min_ns.saturating_sub(PARTS_NS),
@@ -182,32 +226,35 @@ impl What<'_> {
         };
         let levels =
             BlockFacts { level_mask: if hidden { u8::MAX } else { self.level_mask }, ..times };
-        let all = BlockFacts { targets: (!hidden).then_some(&targets[..]), ..levels };
+        let all = BlockFacts { targets: targets.as_deref(), ..levels };
         let steps = [(By::Time, &times), (By::Level, &levels), (By::Target, &all)];
         steps.into_iter().find(|(_, facts)| !filter.may_match_block(facts)).map(|(by, _)| by)
     }
 }
 
 /// The times that all rows lie between.
-pub(crate) fn times_ns(facts: &Facts) -> (i64, i64) {
+pub(crate) fn times_ns(facts: &Brief) -> (i64, i64) {
     match facts.times {
         Some(times) => (times.min_ns, times.max_ns),
         None => (facts.min_order_ns.saturating_sub(SET_BACK_NS), facts.max_order_ns),
     }
 }
 
-/// All blocks of these archives that may hold what is meant, each with its archive and its number.
-pub(crate) fn admitted<'a>(
-    archives: &'a [Archive],
-    filter: &Filter,
-    plan: &mut Plan,
-) -> Vec<(u64, &'a Archive, &'a BlockEntry)> {
-    let blocks = archives.iter().flat_map(|a| a.blocks().map(move |block| (a, block)));
-    let numbered = (1u64..).zip(blocks);
+/// The number of a block, by the place of its archive among all and its own in that: it breaks ties, and
+/// rows of live channels come behind all blocks.
+pub(crate) const fn number(archive: usize, block: usize) -> u64 {
+    ((archive as u64) << 32).saturating_add(block as u64)
+}
+
+/// Behind the numbers of all blocks.
+pub(crate) const LIVE: u64 = 1 << 62;
+
+/// The places, among its blocks, of those that may hold what is meant.
+pub(crate) fn admitted(archive: &Archive, filter: &Filter, plan: &mut Plan) -> Vec<usize> {
     let mut admitted = Vec::new();
-    for (number, (archive, block)) in numbered {
+    for (at, block) in archive.blocks().enumerate() {
         if plan.admits(archive, block, filter) {
-            admitted.push((number, archive, block));
+            admitted.push(at);
         }
     }
     admitted

@@ -19,7 +19,7 @@ pub(crate) type Read = Result<Option<Loaded>, String>;
 /// Reads a piece; of a block of columns only the rows that `filter` may mean.
 ///
 /// With `count`, rows that are certainly meant may be only counted.
-pub(crate) fn read(piece: Piece<'_>, filter: &Filter, count: bool) -> Read {
+pub(crate) fn read(piece: Piece, filter: &Filter, count: bool) -> Read {
     match piece.from {
         From::Rows(rows) => Ok(Some(Loaded::new(*rows))),
         From::Backlog(piece) => {
@@ -28,8 +28,8 @@ pub(crate) fn read(piece: Piece<'_>, filter: &Filter, count: bool) -> Read {
             loaded.problem = problem;
             Ok(Some(loaded))
         }
-        From::Ahead => Err("a block was to be read elsewhere".into()),
-        From::Block(archive, block) => {
+        From::Block(archive, at) => {
+            let Some(block) = archive.directory.blocks.get(at) else { return Ok(None) };
             let selects = block.header.kind == BlockKind::Columns as u8 && filter.can_select();
             if !selects {
                 let rows = read_block(&archive.bytes, block);
@@ -46,14 +46,18 @@ pub(crate) fn read(piece: Piece<'_>, filter: &Filter, count: bool) -> Read {
 
 /// Gives a block to `work` without putting its rows together, where nothing is wanted of them but
 /// what they have in common. `None` where that is not so.
-pub(crate) fn tally<W: Work>(piece: &Piece<'_>, filter: &Filter, work: &mut W) -> Option<Read> {
-    let From::Block(archive, block) = piece.from else { return None };
-    let facts = &block.header.facts;
+pub(crate) fn tally<W: Work>(piece: &Piece, filter: &Filter, work: &mut W) -> Option<Read> {
+    let From::Block(archive, at) = &piece.from else { return None };
+    let block = archive.directory.blocks.get(*at)?;
+    if !W::TALLIES || block.header.kind != BlockKind::Columns as u8 || !filter.tells_by_class() {
+        return None;
+    }
+    let facts = match block.facts() {
+        Ok(facts) => facts,
+        Err(error) => return Some(Err(unreadable(&archive.name.file, block, &error))),
+    };
     let mut sources = facts.sources.iter();
-    let tells = W::TALLIES
-        && block.header.kind == BlockKind::Columns as u8
-        && filter.tells_by_class()
-        && sources.all(|source| filter.may_match_source(&source.channel, source.pid))
+    let tells = sources.all(|source| filter.may_match_source(&source.channel, source.pid))
         && !messages_say_levels(archive, block, filter);
     if !tells {
         return None;
@@ -65,7 +69,7 @@ pub(crate) fn tally<W: Work>(piece: &Piece<'_>, filter: &Filter, work: &mut W) -
                 .as_ref()
                 .map_or_else(|| filter.any_site(), |site| filter.may_match_site(site))
     };
-    let (min_ns, max_ns) = times_ns(facts);
+    let (min_ns, max_ns) = times_ns(&block.header.facts);
     let one = filter.all_may_match_time(min_ns, max_ns) && work.is_one(min_ns, max_ns);
     let mut parts = false;
     let body = match read_body(&archive.bytes, block) {
@@ -84,7 +88,7 @@ pub(crate) fn tally<W: Work>(piece: &Piece<'_>, filter: &Filter, work: &mut W) -
         Ok(_) if parts => None,
         Ok(census) => {
             let meant = |group: &Group, time_ns| of_class(group) && filter.may_match_time(time_ns);
-            work.tally(facts, &census, &meant);
+            work.tally(&facts, &census, &meant);
             Some(Ok(Some(Loaded::new(RowBuffer::default()))))
         }
         Err(error) => Some(Err(unreadable(&archive.name.file, block, &error))),

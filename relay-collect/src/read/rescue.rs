@@ -3,7 +3,7 @@
 use super::backlog::Stretch;
 use super::rows::{Timed, sort};
 use super::store::{Archive, Depth, Store};
-use relay_fmt::archive::read_block;
+use relay_fmt::archive::{Summary, read_block};
 use relay_fmt::block::{BlockBuilder, RowBuffer};
 use relay_fmt::rows::{ChannelId, Run};
 use std::collections::HashMap;
@@ -37,7 +37,11 @@ impl Rescue {
         let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = find(&archives, id, gone);
         if found.len() < wanted {
-            let opened = self.store.archives(Depth::Quick).map_err(|error| error.to_string())?;
+            let wanted = &mut |summary: &Summary| summary.sources.iter().any(|s| s.id == id);
+            let opened = self
+                .store
+                .archives_with(Depth::Quick, wanted)
+                .map_err(|error| error.to_string())?;
             *archives = opened.archives;
             found = find(&archives, id, gone);
         }
@@ -82,7 +86,8 @@ impl Found {
 fn find(archives: &[Archive], id: ChannelId, gone: &[&Stretch]) -> Found {
     let mut found = Found::default();
     for block in archives.iter().flat_map(|a| a.blocks().map(move |block| (a, block))) {
-        let (archive, facts) = (block.0, &block.1.header.facts);
+        // As below: what is missing is said.
+        let (archive, Ok(facts)) = (block.0, block.1.facts()) else { continue };
         let meant = |run: &Run, first: u64, end: u64| {
             let source = facts.sources.get(run.source as usize);
             source.filter(|source| source.id == id)?;

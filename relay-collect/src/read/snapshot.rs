@@ -11,22 +11,22 @@ use super::drain::{WorkSink, drain, drain_lines};
 use super::joiner::Joiner;
 use super::live::Tail;
 use super::looks::{Found, Grabbed, Left, find_all};
-use super::merge::{From, Merge, Piece};
+use super::merge::{Direct, From, Merge, Piece};
 use super::plan::{self, Plan};
-use super::prepare;
+use super::queue::{Later, Queue};
 use super::rescue::Rescue;
 use super::split::split;
-use super::store::{Archive, Archives, Depth, Store};
+use super::store::{self, Archive, Archives, Closed, Depth, Store, Voids, When};
 use super::work::Work;
 use crate::query::Filter;
 use crate::render::Event;
-use relay_fmt::archive::{BlockEntry, Summary};
-use relay_fmt::block::{Facts, RowBuffer};
+use relay_fmt::archive::{Brief, Summary};
+use relay_fmt::block::RowBuffer;
 use relay_fmt::rows::{ChannelId, Source};
 use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What [`Snapshot::events`] gives events to; it ends the walk with [`ControlFlow::Break`].
@@ -35,7 +35,13 @@ pub type Sink<'s> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 's;
 /// What a store held at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
-    archives: Vec<Archive>,
+    archives: Vec<Arc<Archive>>,
+    /// Their places among all.
+    places: Vec<usize>,
+    /// Those that are opened when they are needed.
+    closed: Vec<Closed>,
+    voids: Voids,
+    dir: PathBuf,
     /// The rows of live channels that are in no archive.
     live: Vec<RowBuffer>,
     /// The same, where it is more than is copied at once.
@@ -55,8 +61,12 @@ pub struct Snapshot {
 }
 
 /// The archives of a channel's name.
-fn own<'a>(archives: &'a [Archive], source: &Source) -> Vec<&'a Archive> {
-    archives.iter().filter(|archive| archive.name.channel == source.channel).collect()
+fn own<'a>(archives: &'a [Arc<Archive>], source: &Source) -> Vec<&'a Archive> {
+    archives
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|archive| archive.name.channel == source.channel)
+        .collect()
 }
 
 impl Snapshot {
@@ -65,7 +75,7 @@ impl Snapshot {
     /// # Errors
     /// When a directory cannot be read.
     pub fn take(store: &Store) -> io::Result<Self> {
-        Self::take_with_tails(store).map(|(snapshot, _)| snapshot)
+        Self::take_where(store, None, When::Later).map(|(snapshot, _)| snapshot)
     }
 
     /// Takes a snapshot of what `filter` may mean: archives are not opened that the catalogue shows to
@@ -74,28 +84,50 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::take`].
     pub fn take_for(store: &Store, filter: &Filter) -> io::Result<Self> {
-        Self::take_where(store, Some(filter)).map(|(snapshot, _)| snapshot)
+        Self::take_where(store, Some(filter), When::Later).map(|(snapshot, _)| snapshot)
     }
 
-    /// Takes a snapshot, and hands over the channels for who wants to go on reading them.
+    /// Takes a snapshot, with all archives open, and hands over the channels for who wants to go on
+    /// reading them.
     pub(crate) fn take_with_tails(store: &Store) -> io::Result<(Self, Vec<Tail>)> {
-        Self::take_where(store, None)
+        Self::take_where(store, None, When::Now)
     }
 
-    fn take_where(store: &Store, filter: Option<&Filter>) -> io::Result<(Self, Vec<Tail>)> {
+    /// Archives without a channel that lives are opened at this time.
+    fn take_where(
+        store: &Store,
+        filter: Option<&Filter>,
+        dead: When,
+    ) -> io::Result<(Self, Vec<Tail>)> {
         let (mut notes, mut problems, mut plan) = (Vec::new(), Vec::new(), Plan::default());
         let found = find_all(store, &mut notes, &mut problems)?;
         // What archives hold of a channel that lives must not be shown a second time.
         let live: HashSet<ChannelId> = found.iter().map(Found::id).collect();
         let wanted = &mut |summary: &Summary| {
-            summary.sources.iter().any(|source| live.contains(&source.id))
-                || filter.is_none_or(|filter| plan.admits_archive(summary, filter))
+            if summary.sources.iter().any(|source| live.contains(&source.id)) {
+                When::Now
+            } else if filter.is_none_or(|filter| plan.admits_archive(summary, filter)) {
+                dead
+            } else {
+                When::Never
+            }
         };
-        let Archives { archives, unreadable, .. } = store.archives_with(Depth::Quick, wanted)?;
-        let covered = Covered::of(&archives, &live);
-        damages(&mut problems, &archives, (&unreadable, store.archive_dir()));
+        let found_archives = store.find(Depth::Quick, wanted)?;
+        let store::Found { opened, places, closed, voids } = found_archives;
+        let Archives { archives, unreadable, .. } = opened;
+        plan.archives_opened += archives.len() as u64;
+        let covered = Covered::of(&archives, &live, &mut problems);
+        for (name, why) in unreadable {
+            let path = store.archive_dir().join(&name.file);
+            problems.push(format!("{}: {why}", path.display()));
+        }
+        archives.iter().for_each(|archive| damages(&mut problems, archive));
         let mut snapshot = Self {
-            archives,
+            archives: archives.into_iter().map(Arc::new).collect(),
+            places,
+            closed,
+            voids,
+            dir: store.archive_dir().to_owned(),
             live: Vec::new(),
             backlog: Vec::new(),
             joiner: Joiner::default(),
@@ -143,10 +175,9 @@ impl Snapshot {
         tail
     }
 
-    /// The archives.
-    #[must_use]
-    pub fn archives(&self) -> &[Archive] {
-        &self.archives
+    /// The archives that were opened when it was taken.
+    pub(crate) fn archives(&self) -> impl Iterator<Item = &Archive> {
+        self.archives.iter().map(AsRef::as_ref)
     }
 
     /// What was gathered of records whose other parts may come.
@@ -169,34 +200,49 @@ impl Snapshot {
     pub fn events(&mut self, filter: &mut Filter, reverse: bool, sink: &mut Sink<'_>) {
         self.see_live_fields(filter);
         let (live, backlog) = (std::mem::take(&mut self.live), std::mem::take(&mut self.backlog));
-        let pieces = pieces(&self.archives, live, backlog, filter, &mut self.plan);
-        let (wanted, plan) = (filter.clone(), &mut self.plan);
-        let opener = Box::new(move |piece| plan.count(prepare::read(piece, &wanted, false)));
-        let mut merge = Merge::new(pieces, reverse, opener);
+        let wanted = filter.clone();
+        let pieces = self.pieces(live, backlog, filter);
+        let later = Later { filter: &wanted, voids: &self.voids, dir: &self.dir };
+        let mut queue = Queue::new(pieces, &self.closed, later, reverse);
+        let mut feed = Direct { queue: &mut queue, filter: wanted.clone() };
+        let mut merge = Merge::new(&mut feed, reverse);
         self.joiner = Joiner::new(reverse);
         let (alive, notes, joiner) = (&self.alive, &mut self.notes, &mut self.joiner);
         drain(&mut merge, joiner, filter, alive, notes, sink);
         let problems = std::mem::take(&mut merge.problems);
         drop(merge);
         self.problems.extend(problems);
+        let (plan, problems) = queue.finish();
+        self.problems.extend(problems);
+        self.plan.add(&plan);
     }
 
     /// The earliest and the latest time, in UTC nanoseconds, that what `filter` means may have, as far
     /// as that is known without reading blocks.
     #[must_use]
     pub fn range_ns(&self, filter: &Filter) -> Option<(i64, i64)> {
-        let blocks = plan::admitted(&self.archives, filter, &mut Plan::default());
-        let blocks = blocks.iter().map(|(_, _, block)| &block.header.facts);
+        let join = |a: (i64, i64), b: (i64, i64)| (a.0.min(b.0), a.1.max(b.1));
         // What old headers do not know must not make the range a day longer.
-        let of = |facts: &Facts| match facts.times {
+        let of = |facts: &Brief| match facts.times {
             Some(times) => (times.min_ns, times.max_ns),
             None => (facts.min_order_ns, facts.max_order_ns),
         };
-        let blocks = blocks.map(of);
+        let of_archive = |archive: &Archive| {
+            let admitted = plan::admitted(archive, filter, &mut Plan::default());
+            let blocks = admitted.iter().filter_map(|at| archive.directory.blocks.get(*at));
+            blocks.map(|block| of(&block.header.facts)).reduce(join)
+        };
+        let opened = self.archives.iter().filter_map(|archive| of_archive(archive));
+        // One after the other: they are opened again when they are read, which says what is wrong.
+        let closed = self.closed.iter().filter_map(|closed| {
+            let archive = closed.open(&self.voids).ok().flatten()?;
+            of_archive(&archive)
+        });
+        let blocks = opened.chain(closed);
         let live =
             self.live.iter().flat_map(RowBuffer::rows).map(|row| (row.time_ns, row.order_ns));
         let backlog = self.backlog.iter().map(|piece| (piece.min_ns, piece.max_ns));
-        let all = blocks.chain(live).chain(backlog).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        let all = blocks.chain(live).chain(backlog).reduce(join)?;
         Some(filter.narrow_ns(all))
     }
 
@@ -213,22 +259,22 @@ impl Snapshot {
     ) -> Vec<W> {
         self.see_live_fields(filter);
         let (live, backlog) = (std::mem::take(&mut self.live), std::mem::take(&mut self.backlog));
-        let mut pieces = pieces(&self.archives, live, backlog, filter, &mut self.plan);
-        super::merge::sort(&mut pieces, reverse);
-        let ahead = pieces.iter().map(Piece::ahead).collect();
-        let threads = self.threads.min(pieces.len());
+        let pieces = self.pieces(live, backlog, filter);
+        let later = Later { filter, voids: &self.voids, dir: &self.dir };
+        let queue = Queue::new(pieces, &self.closed, later, reverse);
+        let threads = queue.at_most(self.threads);
         let mut works: Vec<W> = (0..=threads).map(|_| make()).collect();
         let Some((own, others)) = works.split_first_mut() else { return works };
-        let pool = Ahead::new(pieces, threads);
-        let (alive, notes, plan) = (&self.alive, &mut self.notes, &mut self.plan);
+        let pool = Ahead::new(queue, threads);
+        let (alive, notes) = (&self.alive, &mut self.notes);
         let problems = std::thread::scope(|scope| {
             for work in others {
                 let (pool, filter) = (&pool, filter.clone());
                 scope.spawn(move || pool.run(filter, work));
             }
             let _stop = ahead::Stop(&pool);
-            let opener = Box::new(|_| plan.count(pool.take()));
-            let mut merge = Merge::new(ahead, reverse, opener);
+            let mut feed = &pool;
+            let mut merge = Merge::new(&mut feed, reverse);
             let mut filter = filter.clone();
             let mut sink = WorkSink::new(own, out);
             drain_lines(
@@ -242,37 +288,39 @@ impl Snapshot {
             std::mem::take(&mut merge.problems)
         });
         self.problems.extend(problems);
+        let (plan, problems) = pool.finish();
+        self.problems.extend(problems);
+        self.plan.add(&plan);
         works
     }
-}
 
-/// What can hold what `filter` means.
-pub(crate) fn pieces<'a>(
-    archives: &'a [Archive],
-    live: Vec<RowBuffer>,
-    backlog: Vec<BacklogPiece>,
-    filter: &Filter,
-    plan: &mut Plan,
-) -> Vec<Piece<'a>> {
-    let piece = |(number, archive, block): (u64, &'a Archive, &'a BlockEntry)| {
-        let facts = &block.header.facts;
-        let (min_ns, max_ns) = (facts.min_order_ns, facts.max_order_ns);
-        Piece { from: From::Block(archive, block), min_ns, max_ns, number }
-    };
-    let admitted = plan::admitted(archives, filter, plan);
-    let mut pieces: Vec<_> = admitted.into_iter().map(piece).collect();
-    let some = |rows: &RowBuffer| rows.sources.iter().any(|source| of_filter(filter, source));
-    for rows in live.into_iter().filter(some) {
-        plan.live += 1;
-        // Behind all blocks.
-        pieces.extend(of_rows(rows, plan.blocks + plan.live));
+    /// What can hold what `filter` means, of archives that are open and of channels.
+    fn pieces(
+        &mut self,
+        live: Vec<RowBuffer>,
+        backlog: Vec<BacklogPiece>,
+        filter: &Filter,
+    ) -> Vec<Piece> {
+        let plan = &mut self.plan;
+        let mut pieces = Vec::new();
+        for (archive, place) in self.archives.iter().zip(&self.places) {
+            let admitted = plan::admitted(archive, filter, plan);
+            let piece = |at| Piece::of(archive, at, plan::number(*place, at));
+            pieces.extend(admitted.into_iter().filter_map(piece));
+        }
+        let some = |rows: &RowBuffer| rows.sources.iter().any(|source| of_filter(filter, source));
+        for rows in live.into_iter().filter(some) {
+            plan.live += 1;
+            // Behind all blocks.
+            pieces.extend(of_rows(rows, plan::LIVE + plan.live));
+        }
+        for piece in backlog.into_iter().filter(|piece| of_filter(filter, &piece.source())) {
+            plan.live += 1;
+            let (min_ns, max_ns, number) = (piece.min_ns, piece.max_ns, plan::LIVE + plan.live);
+            pieces.push(Piece { from: From::Backlog(Box::new(piece)), min_ns, max_ns, number });
+        }
+        pieces
     }
-    for piece in backlog.into_iter().filter(|piece| of_filter(filter, &piece.source())) {
-        plan.live += 1;
-        let (min_ns, max_ns, number) = (piece.min_ns, piece.max_ns, plan.blocks + plan.live);
-        pieces.push(Piece { from: From::Backlog(Box::new(piece)), min_ns, max_ns, number });
-    }
-    pieces
 }
 
 /// Whether what this source wrote may be meant.
@@ -281,7 +329,7 @@ fn of_filter(filter: &Filter, source: &Source) -> bool {
 }
 
 /// A piece of rows in memory; `None` when there are none.
-pub(crate) fn of_rows<'a>(rows: RowBuffer, number: u64) -> Option<Piece<'a>> {
+pub(crate) fn of_rows(rows: RowBuffer, number: u64) -> Option<Piece> {
     let mut times = rows.rows().map(|row| row.order_ns);
     let first = times.next()?;
     let (min_ns, max_ns) = times.fold((first, first), |(a, b), t| (a.min(t), b.max(t)));
@@ -289,22 +337,15 @@ pub(crate) fn of_rows<'a>(rows: RowBuffer, number: u64) -> Option<Piece<'a>> {
     Some(Piece { from, min_ns, max_ns, number })
 }
 
-fn damages(
-    problems: &mut Vec<String>,
-    archives: &[Archive],
-    (unreadable, dir): (&[(super::ArchiveName, String)], &Path),
-) {
-    for (name, why) in unreadable {
-        problems.push(format!("{}: {why}", dir.join(&name.file).display()));
-    }
-    for archive in archives {
-        for damage in &archive.damages {
-            let (file, at, len) = (&archive.name.file, damage.offset, damage.len);
-            let held = damage.block.as_ref().map_or(String::new(), |block| {
-                format!("; there were {}", super::merge::held(block))
-            });
-            let error = &damage.error;
-            problems.push(format!("{file}: {len} bytes at byte {at} are damaged: {error}{held}"));
-        }
+/// Says what is damaged of an archive.
+pub(crate) fn damages(problems: &mut Vec<String>, archive: &Archive) {
+    for damage in &archive.damages {
+        let (file, at, len) = (&archive.name.file, damage.offset, damage.len);
+        let held = damage
+            .block
+            .as_ref()
+            .map_or(String::new(), |block| format!("; there were {}", super::merge::held(block)));
+        let error = &damage.error;
+        problems.push(format!("{file}: {len} bytes at byte {at} are damaged: {error}{held}"));
     }
 }

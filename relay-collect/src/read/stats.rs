@@ -195,7 +195,7 @@ impl Stats {
     }
 
     fn whole(&mut self, facts: &Facts) {
-        self.time(times_ns(facts).1, facts.rows);
+        self.time(times_ns(&facts.into()).1, facts.rows);
         for run in &facts.runs {
             if let Some(source) = facts.sources.get(run.source as usize) {
                 self.writers.add(Writer::of(source, run), run.records.into());

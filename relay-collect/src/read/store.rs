@@ -6,6 +6,7 @@ use relay_fmt::archive::{
     self, BlockEntry, Damage, DamageKind, Directory, Entry, Opened, ReadAt, ScanOptions, Summary,
     read_control,
 };
+use relay_fmt::block::Times;
 use relay_log::channel::{ChannelReader, OpenError};
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -48,8 +49,61 @@ impl Archive {
     /// The blocks that count.
     pub fn blocks(&self) -> impl Iterator<Item = &BlockEntry> {
         let blocks = self.directory.blocks.iter();
-        blocks.filter(|block| block.offset < self.void_from)
+        blocks.take_while(|block| block.offset < self.void_from)
     }
+
+    /// Forgets all blocks but these, by their places among all, and what else it said.
+    pub(crate) fn keep(&mut self, blocks: &[usize]) {
+        let mut wanted = blocks.iter().copied().peekable();
+        let mut at = 0..;
+        self.directory.blocks.retain(|_| wanted.next_if_eq(&at.next().unwrap_or(0)).is_some());
+        self.directory.blocks.shrink_to_fit();
+        (self.entries, self.damages) = (Vec::new(), Vec::new());
+        self.directory.controls = Vec::new();
+    }
+}
+
+/// An archive that was listed, and is opened when it is needed: the catalogue says when.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    /// The parts of the name that it had then.
+    pub(crate) name: ArchiveName,
+    bytes: ArchiveFd,
+    /// Its place among all.
+    pub(crate) place: usize,
+    /// Between these its rows are, by the order they sort in.
+    pub(crate) times: Times,
+    pub(crate) blocks: u64,
+    pub(crate) rows: u64,
+}
+
+impl Closed {
+    /// Opens it; `None` when there is nothing in it.
+    pub(crate) fn open(&self, voids: &Voids) -> Result<Option<Archive>, archive::Error> {
+        let opened = archive(self.name.clone(), self.bytes.clone(), Depth::Quick);
+        let mut opened = opened.map_err(|(_, error)| error)?;
+        opened.iter_mut().for_each(|archive| voids.apply(archive));
+        Ok(opened)
+    }
+}
+
+/// When an archive is to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    Now,
+    /// When a row of it may be next.
+    Later,
+    Never,
+}
+
+/// All archives, of which some were opened.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) opened: Archives,
+    /// The places of the opened ones among all.
+    pub(crate) places: Vec<usize>,
+    pub(crate) closed: Vec<Closed>,
+    pub(crate) voids: Voids,
 }
 
 /// All archives, and what could not be opened.
@@ -231,29 +285,54 @@ impl Store {
         depth: Depth,
         wanted: &mut dyn FnMut(&Summary) -> bool,
     ) -> io::Result<Archives> {
-        let mut found = Archives::default();
-        let descriptors = self.descriptors(&mut found)?;
+        let when = &mut |summary: &Summary| if wanted(summary) { When::Now } else { When::Never };
+        Ok(self.find(depth, when)?.opened)
+    }
+
+    /// Opens those archives that are to be opened now, by what the catalogue says of them; others are only
+    /// found.
+    pub(crate) fn find(
+        &self,
+        depth: Depth,
+        when: &mut dyn FnMut(&Summary) -> When,
+    ) -> io::Result<Found> {
+        let mut all = Found::default();
+        let found = &mut all.opened;
+        let descriptors = self.descriptors(found)?;
         let catalogue = match depth {
             // After the listing: what it was made of since is looked at again.
             Depth::Quick => catalogue::read(&self.archive_dir),
             Depth::Whole => HashMap::new(),
         };
-        for (name, bytes) in descriptors {
+        for (place, (name, bytes)) in descriptors.into_iter().enumerate() {
             if let Some(summary) = catalogue.get(&name.file).filter(|s| !s.supersedes)
                 && catalogue::identity(&name.file, &bytes.metadata()?) == summary.identity
-                && !wanted(summary)
             {
-                found.skipped += 1;
-                continue;
+                match (when(summary), summary.times) {
+                    (When::Never, _) => {
+                        found.skipped += 1;
+                        continue;
+                    }
+                    (When::Later, Some(times)) => {
+                        let (blocks, rows) = (summary.blocks, summary.rows);
+                        all.closed.push(Closed { name, bytes, place, times, blocks, rows });
+                        continue;
+                    }
+                    _ => {}
+                }
             }
             match archive(name, bytes, depth) {
-                Ok(Some(archive)) => found.archives.push(archive),
+                Ok(Some(archive)) => {
+                    found.archives.push(archive);
+                    all.places.push(place);
+                }
                 Ok(None) => {}
                 Err((name, error)) => found.unreadable.push((*name, error.to_string())),
             }
         }
-        void(&mut found.archives);
-        Ok(found)
+        all.voids = Voids::of(&found.archives);
+        found.archives.iter_mut().for_each(|archive| all.voids.apply(archive));
+        Ok(all)
     }
 
     fn descriptors(&self, found: &mut Archives) -> io::Result<Vec<(ArchiveName, ArchiveFd)>> {
@@ -352,17 +431,26 @@ fn sealed(name: ArchiveName, bytes: ArchiveFd, directory: Directory) -> Archive 
     Archive { name, bytes, directory, entries, damages, void_from }
 }
 
-/// Marks what is superseded by what other archives say.
-pub(crate) fn void(archives: &mut [Archive]) {
-    let mut from: HashMap<String, u64> = HashMap::new();
-    for (_, entry) in archives.iter().flat_map(|archive| &archive.entries) {
-        if let Entry::Supersedes(supersedes) = entry {
-            let at = from.entry(stem(&supersedes.file).to_owned()).or_insert(u64::MAX);
-            *at = supersedes.offset.min(*at);
+/// From where on archives are void, by what other archives say: they are superseded there.
+#[derive(Debug, Default)]
+pub(crate) struct Voids(HashMap<String, u64>);
+
+impl Voids {
+    /// What these say of any.
+    pub(crate) fn of(archives: &[Archive]) -> Self {
+        let mut from: HashMap<String, u64> = HashMap::new();
+        for (_, entry) in archives.iter().flat_map(|archive| &archive.entries) {
+            if let Entry::Supersedes(supersedes) = entry {
+                let at = from.entry(stem(&supersedes.file).to_owned()).or_insert(u64::MAX);
+                *at = supersedes.offset.min(*at);
+            }
         }
+        Self(from)
     }
-    for archive in archives {
-        if let Some(offset) = from.get(archive.name.stem()) {
+
+    /// Marks what is void of an archive.
+    pub(crate) fn apply(&self, archive: &mut Archive) {
+        if let Some(offset) = self.0.get(archive.name.stem()) {
             archive.void_from = *offset;
             archive.entries.retain(|(at, _)| at < offset);
         }

@@ -317,7 +317,7 @@ fn check(path: &Path, (bytes, old): (&ArchiveFd, &Directory)) -> Result<(), Refu
     let differs = Err(Refused::Unfit("it would not be the same"));
     let new_bytes = ArchiveFd::open(path)?;
     let Opened::Sealed(new) = archive::open(&new_bytes)? else { return differs };
-    if !runs(old).eq(runs(&new)) || old.controls.len() != new.controls.len() {
+    if !same_runs(old, &new)? || old.controls.len() != new.controls.len() {
         return differs;
     }
     for (was, is) in old.controls.iter().zip(&new.controls) {
@@ -328,13 +328,27 @@ fn check(path: &Path, (bytes, old): (&ArchiveFd, &Directory)) -> Result<(), Refu
     Ok(())
 }
 
-/// The claims of an archive, in their order.
-fn runs(directory: &Directory) -> impl Iterator<Item = (Option<ChannelId>, Run)> + '_ {
-    directory.blocks.iter().flat_map(|block| {
-        let facts = &block.header.facts;
-        facts.runs.iter().map(|run| {
-            let id = facts.sources.get(run.source as usize).map(|source| source.id);
-            (id, Run { source: 0, ..run.clone() })
+/// Whether two archives claim the same, in the same order, however it is divided into blocks.
+fn same_runs(old: &Directory, new: &Directory) -> Result<bool, Refused> {
+    let (mut failed, mut failed_new) = (None, None);
+    let same = runs(old, &mut failed).eq(runs(new, &mut failed_new));
+    failed.or(failed_new).map_or(Ok(same), |error| Err(error.into()))
+}
+
+/// The claims of an archive, in their order, up to a block that cannot be read.
+fn runs<'a>(
+    directory: &'a Directory,
+    failed: &'a mut Option<archive::Error>,
+) -> impl Iterator<Item = (Option<ChannelId>, Run)> + 'a {
+    let facts = directory.blocks.iter().map_while(|block| {
+        let bad = |error| *failed = Some(archive::Error::Block { offset: block.offset, error });
+        block.facts().map_err(bad).ok()
+    });
+    facts.flat_map(|facts| {
+        let Facts { sources, runs, .. } = facts;
+        runs.into_iter().map(move |run| {
+            let id = sources.get(run.source as usize).map(|source| source.id);
+            (id, Run { source: 0, ..run })
         })
     })
 }

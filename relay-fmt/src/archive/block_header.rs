@@ -1,8 +1,11 @@
 //! The frame in front of a block's body.
 
+use super::directory::lists_budget;
 use crate::block::zstd_frame;
-use crate::block::{EncodedBlock, Error, Facts, Filter, Sections, Times, meta};
+use crate::block::{EncodedBlock, Error, Facts, Filter, Sections, Target, Times, meta};
 use crate::bytes::{Cursor, put_prefixed, put_varint, unzigzag, zigzag};
+use crate::rows::Source;
+use std::borrow::Cow;
 use std::ops::Range;
 
 type Result<T, E = Error> = std::result::Result<T, E>;
@@ -30,8 +33,33 @@ pub struct BlockHeader {
     /// The kind of the filter over the block's text, see [`Filter::kind`]; the filter itself is read
     /// when it is needed: [`super::read_filter`].
     pub filter_kind: u8,
-    /// What is known about the rows.
-    pub facts: Facts,
+    /// What is known about the rows, but for lists: [`BlockEntry::facts`].
+    pub facts: Brief,
+}
+
+/// What a block header says about the rows of its block in a few bytes. The lists, of which the runs are
+/// long, stay encoded until somebody asks: [`BlockEntry::facts`], [`BlockEntry::names`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brief {
+    /// As [`Facts::rows`].
+    pub rows: u64,
+    /// As [`Facts::raw_bytes`], in bytes.
+    pub raw_bytes: u64,
+    /// As [`Facts::min_order_ns`], UTC nanoseconds.
+    pub min_order_ns: i64,
+    /// As [`Facts::max_order_ns`], UTC nanoseconds.
+    pub max_order_ns: i64,
+    /// As [`Facts::times`].
+    pub times: Option<Times>,
+    /// As [`Facts::level_mask`].
+    pub level_mask: u8,
+}
+
+impl From<&Facts> for Brief {
+    fn from(facts: &Facts) -> Self {
+        let Facts { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask, .. } = *facts;
+        Self { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask }
+    }
 }
 
 /// A block header and where it stands.
@@ -45,7 +73,8 @@ pub struct BlockEntry {
     pub crc: u32,
     /// The header.
     pub header: BlockHeader,
-    /// The header as it stands in the file but for its filter, for the directory.
+    /// The header as it stands in the file but for its filter: for the directory, and for who asks
+    /// for its lists.
     pub(crate) bare: Box<[u8]>,
 }
 
@@ -61,6 +90,30 @@ impl BlockEntry {
     pub const fn end(&self) -> u64 {
         self.body_offset().saturating_add(self.header.body_len)
     }
+
+    /// All that the header says about the rows: its lists are decoded.
+    ///
+    /// # Errors
+    /// When the lists are not what the format says. Nobody has looked at them when an archive was opened
+    /// by its directory; [`super::scan()`] has.
+    pub fn facts(&self) -> Result<Facts> {
+        // An honest file is honest up to here.
+        let budget = &mut lists_budget(self.end());
+        let parts = Parts::take(&self.bare)?;
+        parts.facts(&parts.lists(budget)?, budget)
+    }
+
+    /// Whose channels and which targets the rows have, without what takes longer.
+    ///
+    /// # Errors
+    /// As [`BlockEntry::facts`], as far as it is looked at.
+    pub fn names(&self) -> Result<(Vec<Source>, Vec<Target>)> {
+        let lists = Parts::take(&self.bare)?.lists(&mut lists_budget(self.end()))?;
+        let mut input = Cursor::new(&lists);
+        let sources = meta::take_sources(&mut input)?;
+        meta::skip_runs(&mut input)?;
+        Ok((sources, meta::take_targets(&mut input)?))
+    }
 }
 
 impl BlockHeader {
@@ -74,13 +127,13 @@ impl BlockHeader {
             body_len: block.body.len() as u64,
             sections: block.sections.clone(),
             filter_kind: block.filter.kind,
-            facts: block.facts.clone(),
+            facts: (&block.facts).into(),
         }
     }
 
-    /// The header with these bytes for its filter.
-    pub(crate) fn encode(&self, filter: &[u8]) -> Result<Vec<u8>> {
-        let (lists, facts) = (lists(&self.facts), &self.facts);
+    /// The header with these bytes for its filter; the lists are those of `facts`.
+    pub(crate) fn encode(&self, facts: &Facts, filter: &[u8]) -> Result<Vec<u8>> {
+        let lists = lists(facts);
         let compress = lists.len() > COMPRESS_FROM;
         let mut out = vec![if compress { COMPRESSED } else { 0 }, self.kind];
         out.extend_from_slice(&self.previous_crc.to_le_bytes());
@@ -116,39 +169,17 @@ impl BlockHeader {
         Ok(out)
     }
 
-    /// Reads a header. What its lists take in memory is taken from `budget`, in bytes.
-    pub(crate) fn decode(content: &[u8], budget: &mut u64) -> Result<Self> {
-        let mut input = Cursor::new(content);
-        let (flags, kind) = (input.u8()?, input.u8()?);
-        let (previous_crc, body_crc) = (input.u32()?, input.u32()?);
-        let (sequence, body_len) = (input.varint()?, input.varint()?);
-        let (rows, raw_bytes) = (input.varint()?, input.varint()?);
-        let min_order_ns = unzigzag(input.varint()?);
-        let max_order_ns = min_order_ns.wrapping_add(input.varint()?.cast_signed());
-        let level_mask = input.u8()?;
-        let mut sections = Sections::default();
-        for _ in 0..meta::count(&mut input, 1)? {
-            sections.0.push(meta::narrow(input.varint()?)?);
-        }
-        let (filter_kind, _) = (input.u8()?, input.prefixed()?);
-        let stored = input.prefixed()?;
-        let lists = if flags & COMPRESSED != 0 {
-            &zstd_frame::take(&mut Cursor::new(stored), *budget)?
-        } else {
-            stored
-        };
-        charge(budget, lists.len() as u64)?;
-        let mut facts =
-            Facts { rows, raw_bytes, min_order_ns, max_order_ns, level_mask, ..take_lists(lists)? };
-        if rows > 0 && !input.rest().is_empty() {
-            let (min, max) = (input.varint()?, input.varint()?);
-            let min_ns = min_order_ns.wrapping_sub(min.cast_signed());
-            let max_ns = max_order_ns.wrapping_sub(max.cast_signed());
-            facts.times = Some(Times { min_ns, max_ns });
-        }
-        // Long thread names are stored once and copied for each run.
-        charge(budget, facts.runs.iter().map(|run| run.thread.len() as u64).sum())?;
-        Ok(Self { sequence, kind, previous_crc, body_crc, body_len, sections, filter_kind, facts })
+    /// Reads a header, and leaves its lists alone.
+    pub(crate) fn decode(content: &[u8]) -> Result<Self> {
+        Ok(Parts::take(content)?.header)
+    }
+
+    /// Reads a header and looks at its lists, too. What those take in memory is taken from `budget`, in
+    /// bytes.
+    pub(crate) fn decode_whole(content: &[u8], budget: &mut u64) -> Result<Self> {
+        let parts = Parts::take(content)?;
+        parts.facts(&parts.lists(budget)?, budget)?;
+        Ok(parts.header)
     }
 
     /// The filter of a header, and where its bytes and their length stand in it.
@@ -173,6 +204,70 @@ impl BlockHeader {
         let (_, at) = Self::filter(content)?;
         let (head, tail) = (content.get(..at.start), content.get(at.end..));
         Ok([head.unwrap_or_default(), &[0], tail.unwrap_or_default()].concat().into())
+    }
+}
+
+/// A header, and its lists as they are stored.
+struct Parts<'a> {
+    header: BlockHeader,
+    compressed: bool,
+    stored: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn take(content: &'a [u8]) -> Result<Self> {
+        let mut input = Cursor::new(content);
+        let (flags, kind) = (input.u8()?, input.u8()?);
+        let (previous_crc, body_crc) = (input.u32()?, input.u32()?);
+        let (sequence, body_len) = (input.varint()?, input.varint()?);
+        let (rows, raw_bytes) = (input.varint()?, input.varint()?);
+        let min_order_ns = unzigzag(input.varint()?);
+        let max_order_ns = min_order_ns.wrapping_add(input.varint()?.cast_signed());
+        let level_mask = input.u8()?;
+        let mut sections = Sections::default();
+        for _ in 0..meta::count(&mut input, 1)? {
+            sections.0.push(meta::narrow(input.varint()?)?);
+        }
+        let (filter_kind, _) = (input.u8()?, input.prefixed()?);
+        let stored = input.prefixed()?;
+        let mut times = None;
+        if rows > 0 && !input.rest().is_empty() {
+            let (min, max) = (input.varint()?, input.varint()?);
+            let min_ns = min_order_ns.wrapping_sub(min.cast_signed());
+            let max_ns = max_order_ns.wrapping_sub(max.cast_signed());
+            times = Some(Times { min_ns, max_ns });
+        }
+        let facts = Brief { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask };
+        let header = BlockHeader {
+            sequence,
+            kind,
+            previous_crc,
+            body_crc,
+            body_len,
+            sections,
+            filter_kind,
+            facts,
+        };
+        Ok(Self { header, compressed: flags & COMPRESSED != 0, stored })
+    }
+
+    fn lists(&self, budget: &mut u64) -> Result<Cow<'a, [u8]>> {
+        let lists = if self.compressed {
+            zstd_frame::take(&mut Cursor::new(self.stored), *budget)?.into()
+        } else {
+            Cow::Borrowed(self.stored)
+        };
+        charge(budget, lists.len() as u64)?;
+        Ok(lists)
+    }
+
+    fn facts(&self, lists: &[u8], budget: &mut u64) -> Result<Facts> {
+        let Brief { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask } =
+            self.header.facts;
+        let lists = take_lists(lists)?;
+        // Long thread names are stored once and copied for each run.
+        charge(budget, lists.runs.iter().map(|run| run.thread.len() as u64).sum())?;
+        Ok(Facts { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask, ..lists })
     }
 }
 

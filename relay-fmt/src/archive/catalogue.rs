@@ -3,9 +3,10 @@
 //! It is a copy of what archives say themselves. Who reads one uses an entry only for a file that is
 //! still the one it was made of ([`Identity`]), and does without where anything is odd.
 
+use super::block_header::{BlockEntry, Brief};
 use super::control::Entry;
 use super::directory::Directory;
-use crate::block::{Error, Facts, Filter, Target, Times, meta};
+use crate::block::{Error, Filter, Target, Times, meta};
 use crate::bytes::{Cursor, put_prefixed, put_varint, unzigzag, zigzag};
 use crate::rows::Source;
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ pub struct Summary {
     /// When rows happened, by their own clocks and by the order they sort in, from the smallest to
     /// the largest; `None` when there are no rows.
     pub times: Option<Times>,
-    /// The levels of all blocks, as [`Facts::level_mask`].
+    /// The levels of all blocks, as [`crate::block::Facts::level_mask`].
     pub level_mask: u8,
     /// Whether entries matter to other archives: such an archive is always opened.
     pub supersedes: bool,
@@ -56,7 +57,7 @@ pub struct Summary {
 
 impl Summary {
     /// The summary of an archive, with the filters of its blocks; `None` when its blocks do not say
-    /// when their rows happened.
+    /// when their rows happened, or cannot be read.
     #[must_use]
     pub fn of(
         identity: Identity,
@@ -64,14 +65,18 @@ impl Summary {
         entries: &[Entry],
         filters: &[Filter],
     ) -> Option<Self> {
-        let facts: Vec<&Facts> = directory.blocks.iter().map(|b| &b.header.facts).collect();
+        let facts: Vec<&Brief> = directory.blocks.iter().map(|b| &b.header.facts).collect();
+        let names: Result<Vec<_>> = directory.blocks.iter().map(BlockEntry::names).collect();
+        let names = names.ok()?;
         let (mut sources, mut targets) = (BTreeMap::new(), BTreeMap::<&str, u8>::new());
         let mut times: Option<Times> = None;
-        for facts in &facts {
-            sources.extend(facts.sources.iter().map(|source| (source.id, source)));
-            for target in &facts.targets {
+        for (of_block, with) in &names {
+            sources.extend(of_block.iter().map(|source| (source.id, source)));
+            for target in with {
                 *targets.entry(&target.name).or_default() |= target.level_mask;
             }
+        }
+        for facts in &facts {
             if facts.rows > 0 {
                 let own = facts.times?;
                 let so_far = times.get_or_insert(own);

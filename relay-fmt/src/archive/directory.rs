@@ -83,13 +83,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Reads the content of a directory frame that stands at `offset` of a file of `file_len` bytes.
-    pub(crate) fn decode(
-        head: &Head,
-        content: &[u8],
-        offset: u64,
-        file_len: u64,
-    ) -> super::error::Result<Self> {
+    /// Reads the content of a directory frame that stands at `offset` of a file.
+    pub(crate) fn decode(head: &Head, content: &[u8], offset: u64) -> super::error::Result<Self> {
         let at = |error: Error| super::Error::Frame { offset, error };
         let mut input = Cursor::new(content);
         let stored = input.prefixed().map_err(|e| at(e.into()))?;
@@ -100,27 +95,20 @@ impl Directory {
         let mut directory =
             Self { header, header_crc: 0, blocks: Vec::new(), controls: Vec::new() };
         let whole = head.kind == FrameKind::WholeDirectory;
-        directory.take_places(&mut input, whole, offset, file_len).map_err(at)?;
+        directory.take_places(&mut input, whole, offset).map_err(at)?;
         Ok(directory)
     }
 
-    fn take_places(
-        &mut self,
-        input: &mut Cursor<'_>,
-        whole: bool,
-        end: u64,
-        file_len: u64,
-    ) -> Result<()> {
+    fn take_places(&mut self, input: &mut Cursor<'_>, whole: bool, end: u64) -> Result<()> {
         self.header_crc = input.u32()?;
         let outside = || crate::Error::new("a directory names a place outside its file");
-        let mut budget = lists_budget(file_len);
         let (mut before, mut free_from) = (0u64, 0u64);
         for _ in 0..meta::count(input, 6)? {
             let offset = before.checked_add(input.varint()?).ok_or_else(outside)?;
             let crc = input.u32()?;
             let len = if whole { None } else { Some(input.varint()?) };
             let content = input.prefixed()?;
-            let header = BlockHeader::decode(content, &mut budget)?;
+            let header = BlockHeader::decode(content)?;
             let header_len = len.unwrap_or((HEAD_LEN + content.len()) as u64);
             let bare = BlockHeader::bare(content)?;
             let entry = BlockEntry { offset, header_len, crc, header, bare };

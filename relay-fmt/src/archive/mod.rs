@@ -33,7 +33,7 @@ mod verify;
 mod walk;
 mod writer;
 
-pub use block_header::{BlockEntry, BlockHeader};
+pub use block_header::{BlockEntry, BlockHeader, Brief};
 pub use catalogue::{Identity, Summary, put_catalogue, take_catalogue};
 pub use control::{
     Announce, ChannelPosition, Deleted, Entry, Final, Note, Positions, Quarantine,

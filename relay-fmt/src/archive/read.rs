@@ -158,10 +158,10 @@ pub(crate) fn directory_at_end<R: ReadAt + ?Sized>(
         Some(from) => tail.get(from..).unwrap_or_default().to_vec(),
         None => read_exact(source, offset, len, file_len)?,
     };
-    Ok(Some(parse_directory(&bytes, offset, file_len)))
+    Ok(Some(parse_directory(&bytes, offset)))
 }
 
-fn parse_directory(bytes: &[u8], offset: u64, file_len: u64) -> Result<Directory> {
+fn parse_directory(bytes: &[u8], offset: u64) -> Result<Directory> {
     let at = |error: crate::Error| Error::Frame { offset, error: error.into() };
     let head = Head::parse(bytes, offset).map_err(at)?;
     let content = bytes.get(HEAD_LEN..).unwrap_or_default();
@@ -169,7 +169,7 @@ fn parse_directory(bytes: &[u8], offset: u64, file_len: u64) -> Result<Directory
     if !head.kind.is_directory() || head.len != bytes.len() as u64 {
         return Err(at(crate::Error::new("the trailer does not lead to a directory")));
     }
-    Directory::decode(&head, content, offset, file_len)
+    Directory::decode(&head, content, offset)
 }
 
 /// Reads the body of a block and checks its checksum.

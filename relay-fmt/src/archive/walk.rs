@@ -139,7 +139,7 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
     }
 
     fn block(&mut self, offset: u64, head: &Head, content: &[u8]) -> Result<u64, Obstacle> {
-        let header = BlockHeader::decode(content, &mut self.budget)?;
+        let header = BlockHeader::decode_whole(content, &mut self.budget)?;
         let bare = BlockHeader::bare(content)?;
         let (header_len, crc) = (head.len, head.content_crc);
         let entry = BlockEntry { offset, header_len, crc, header, bare };
@@ -164,7 +164,7 @@ impl<'a, R: ReadAt + ?Sized> Walk<'a, R> {
 
     /// A directory says nothing new, unless the file header is damaged.
     fn directory(&mut self, offset: u64, head: &Head, content: &[u8]) -> Result<(), Obstacle> {
-        match Directory::decode(head, content, offset, self.file_len) {
+        match Directory::decode(head, content, offset) {
             Ok(directory) => {
                 if self.scan.damages.iter().any(|damage| damage.kind == DamageKind::Header) {
                     self.scan.directory.header = directory.header;

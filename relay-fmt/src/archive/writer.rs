@@ -101,7 +101,7 @@ impl ArchiveWriter {
             return Err(bad(block::Error::TooLarge { what, bytes, most: MAX_CONTENT }));
         }
         let header = BlockHeader::of(block, self.sequence, self.previous_crc);
-        let content = header.encode(&block.filter.bytes).map_err(bad)?;
+        let content = header.encode(&block.facts, &block.filter.bytes).map_err(bad)?;
         let bare = BlockHeader::bare(&content).map_err(bad)?;
         self.piece.clear();
         let uuid = &self.directory.header.uuid;

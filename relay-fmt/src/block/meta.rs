@@ -187,6 +187,21 @@ pub(crate) fn take_runs(input: &mut Cursor<'_>) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
+/// Goes past runs without looking at them.
+pub(crate) fn skip_runs(input: &mut Cursor<'_>) -> Result<()> {
+    let runs = count(input, DELTAS + 1)?;
+    for _ in 0..runs * DELTAS {
+        input.varint()?;
+    }
+    for _ in 0..count(input, 1)? {
+        input.prefixed()?;
+    }
+    for _ in 0..runs {
+        input.varint()?;
+    }
+    Ok(())
+}
+
 /// The most that the thread names of a block take in memory, in bytes.
 pub(crate) const MAX_NAMES: usize = 16 << 20;
 

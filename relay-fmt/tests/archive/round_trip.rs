@@ -81,7 +81,9 @@ fn positions_are_known_without_decompressing() {
     let sample = Sample::new();
     let opened = open(&sample.bytes[..]).unwrap();
     for (n, block) in opened.directory().blocks.iter().enumerate() {
-        let facts = &block.header.facts;
+        let facts = block.facts().unwrap();
+        assert_eq!(block.header.facts, (&facts).into());
+        assert_eq!(block.names().unwrap(), (facts.sources.clone(), facts.targets.clone()));
         assert_eq!(facts.sources, [source()]);
         assert_eq!(facts.runs, [run(0, n as u32, 6)]);
         assert!(facts.has_level(Level::Warn) && !facts.has_level(Level::Error));

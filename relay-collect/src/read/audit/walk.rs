@@ -211,7 +211,13 @@ impl Books {
                 continue;
             }
             let place = format!("block {n} of {file}");
-            let facts = &block.header.facts;
+            let facts = match block.facts() {
+                Ok(facts) => facts,
+                Err(error) => {
+                    self.doubt_about(&archive.name, format!("{place}: {error}"));
+                    continue;
+                }
+            };
             // Runs stand in the order of their writers; the accounts go by sub-buffers.
             let mut runs: Vec<&Run> = facts.runs.iter().collect();
             runs.sort_by_key(|run| (run.source, run.sub_buffer, run.generation, run.from));
@@ -255,7 +261,11 @@ impl Books {
     }
 
     fn lost_block(&mut self, block: &BlockEntry) {
-        let facts = &block.header.facts;
+        let Ok(facts) = block.facts() else {
+            let (at, rows) = (block.offset, block.header.facts.rows);
+            self.doubts.push(format!("whose the {rows} records at byte {at} were is not known"));
+            return;
+        };
         for run in &facts.runs {
             if let Some(source) = facts.sources.get(run.source as usize) {
                 let account = self.account(source.id);
