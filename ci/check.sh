@@ -27,7 +27,7 @@ RUSTDOCFLAGS="-D warnings" run cargo doc --workspace --no-deps
 
 # The test command of the README, built first: what hangs in it is ended and said.
 cargo test --workspace --no-run
-run ci/watch.sh 1800 cargo test --workspace
+run ci/watch.sh 2700 cargo test --workspace
 
 # The main job of the README, and the lessons.
 demo=$(mktemp -d)
