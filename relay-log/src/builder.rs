@@ -254,7 +254,8 @@ impl Builder {
     }
 
     /// Whether panics are logged, at level error with target `panic`, before the hook that was there
-    /// runs. Default: true.
+    /// runs. Default: true. In a full channel they get room past the cap, so that a panic without a
+    /// collector is printed and unwinds; only where the disk is full too do they wait as others do.
     pub fn panic_hook(mut self, wanted: bool) -> Self {
         self.panic_hook = wanted;
         self
