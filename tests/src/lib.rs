@@ -8,6 +8,7 @@
 //! | [`drain`] | a collector that keeps everything in memory, judged by the oracle |
 //! | [`script`] | what a stepped child does, and what must be found after each instruction |
 //! | [`step`] | a child run one instruction at a time |
+//! | [`preempt`] | the stepped child is stopped, lives, and goes on after others have written and collected |
 //! | [`births`] | forks at every instruction of the making of a channel |
 //! | [`storm`] | signal handlers that log, at every instruction of a log call |
 //! | [`report`] | one line for each attack |
@@ -32,6 +33,7 @@ pub mod inject;
 pub mod payload;
 pub mod plugin;
 pub mod power;
+pub mod preempt;
 pub mod producer;
 pub mod recover;
 pub mod report;

@@ -100,10 +100,21 @@ fn payloads(script: &Script) -> Vec<Vec<u8>> {
     script.ops.iter().map(payload).collect()
 }
 
-/// Carries a script out. `done` is told after each step how many are done, `between` is called
-/// around what is not to be stepped.
+/// Makes a channel and carries a script out in it. `done` is told after each step how many are done,
+/// `stepped` is called around what is to be stepped.
 pub fn act(dir: &Path, script: &Script, done: &dyn Fn(usize), stepped: &dyn Fn(bool)) {
     let channel = RawChannel::create(config(dir, script)).unwrap();
+    play(&channel, dir, script, done, stepped);
+}
+
+/// Carries a script out in a channel of the directory.
+pub fn play(
+    channel: &RawChannel,
+    dir: &Path,
+    script: &Script,
+    done: &dyn Fn(usize),
+    stepped: &dyn Fn(bool),
+) {
     let name = channel.file_name();
     let mut writers: Vec<Option<Writer>> = (0..4).map(|_| Some(channel.writer())).collect();
     // Made before, so that only the channel's own instructions are stepped through.

@@ -41,7 +41,7 @@ pub(crate) fn spawn(exe: &Path, dir: &Path, script: &str) -> i32 {
 }
 
 /// Runs `each` after every stepped instruction, until the child ends. Returns how many there were.
-fn walk(pid: i32, shared: &Shared, mut each: impl FnMut()) -> Result<u64, String> {
+pub(crate) fn walk(pid: i32, shared: &Shared, mut each: impl FnMut()) -> Result<u64, String> {
     let mut instructions = 0;
     loop {
         match sys::go_on(pid) {

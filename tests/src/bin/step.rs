@@ -8,7 +8,7 @@ use relay_tests::report::Outcome;
 use relay_tests::script::{Script, act, config, scripts};
 use relay_tests::step::{DONE, STEPPED, birth, run};
 use relay_tests::sys::{self, Shared};
-use relay_tests::{births, power, storm};
+use relay_tests::{births, power, preempt, storm};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::SeqCst;
@@ -81,6 +81,12 @@ fn main() -> ExitCode {
         && let Some(part) = script.strip_prefix("power-")
     {
         power::child(Path::new(home), part);
+        return ExitCode::SUCCESS;
+    }
+    if let [_, "child", home, script] = args[..]
+        && let Some(name) = script.strip_prefix("preempt=")
+    {
+        preempt::child(Path::new(home), name);
         return ExitCode::SUCCESS;
     }
     if let [_, "child", home, script] = args[..] {
