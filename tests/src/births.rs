@@ -3,8 +3,10 @@
 //!
 //! The thread that makes it is stepped. At each place the other one is asked to fork; its fork may have to
 //! wait for what the stopped thread is in the middle of (an allocation), and then happens a few
-//! instructions later, as it would if nobody were stopped.
+//! instructions later, as it would if nobody were stopped. After every instruction the stopped process could also
+//! have been killed: what is in its channels then is judged too.
 
+use crate::newborn::{Newborn, marks};
 use crate::payload::{Random, make, seed};
 use crate::recover::{Streams, recover};
 use crate::report::Outcome;
@@ -46,6 +48,8 @@ pub const BIRTHS: [(&str, Birth); 4] = [
 const SET_UP: usize = 2;
 /// Word of the shared page: whom the other thread forked last.
 const CHILD: usize = 3;
+/// Word of the shared page: how many calls of the program have returned, those before its birth apart.
+const SAID: usize = 4;
 /// Records of whoever logs.
 const RECORDS: u64 = 3;
 /// A child that takes so long hangs.
@@ -80,16 +84,20 @@ fn say(who: &str, numbers: std::ops::Range<u64>) {
     }
 }
 
-fn write(home: &Path) {
+/// Makes a channel and writes; `done` is told after each record how many there are.
+fn write(home: &Path, done: impl Fn(u64)) {
     let channel = RawChannel::create(config(home)).unwrap();
     let mut writer = channel.writer();
-    (0..RECORDS).for_each(|n| writer.write(&make(0, n, 200)).unwrap());
+    for n in 0..RECORDS {
+        writer.write(&make(0, n, 200)).unwrap();
+        done(n + 1);
+    }
 }
 
 /// What a child does that is forked in the middle of a birth.
 fn forked(home: &Path, birth: Birth) {
     match birth {
-        Birth::Channel => write(home),
+        Birth::Channel => write(home, |_| {}),
         Birth::Relay | Birth::Child => say("c", 0..RECORDS),
         Birth::Early => {
             say("c", 0..RECORDS);
@@ -124,14 +132,18 @@ fn bear(home: &Path, birth: Birth, asked: UnixStream) {
     sys::trace_me();
     shared.word(STEPPED).store(1, SeqCst);
     sys::stop_here();
-    match birth {
-        Birth::Channel => write(home),
-        Birth::Relay | Birth::Early => {
+    let done = |said| shared.word(SAID).store(said, SeqCst);
+    if birth == Birth::Channel {
+        write(home, done);
+    } else {
+        if birth != Birth::Child {
             assert!(relay(home), "it cannot be set up");
             shared.word(SET_UP).store(1, SeqCst);
-            say("p", 0..RECORDS);
         }
-        Birth::Child => say("p", 0..RECORDS),
+        for n in 0..RECORDS {
+            say("p", n..n + 1);
+            done(n + 1);
+        }
     }
     shared.word(STEPPED).store(0, SeqCst);
     sys::stop_here();
@@ -145,6 +157,7 @@ struct Nursery<'a> {
     shared: &'a Shared,
     asks: UnixStream,
     instructions: u64,
+    newborn: Newborn,
     outcome: Outcome,
 }
 
@@ -156,6 +169,8 @@ impl Nursery<'_> {
     fn step(&mut self) {
         assert_eq!(sys::step(self.pid), Waited::Stopped(libc::SIGTRAP));
         self.instructions += 1;
+        let word = |word| self.shared.word(word).load(SeqCst);
+        self.newborn.look(word(SAID), word(SET_UP) == 1);
     }
 
     /// What the other thread answers, if it does so within that time.
@@ -205,7 +220,7 @@ impl Nursery<'_> {
         let Ok(entries) = std::fs::read_dir(&live) else {
             return Vec::new();
         };
-        let marks = [format!("births.{pid}-"), format!("births-2.{pid}-")];
+        let marks = marks(pid);
         let mut left = Vec::new();
         for entry in entries.flatten() {
             let name = entry.file_name();
@@ -297,7 +312,9 @@ pub fn run(birth: Birth, every: u64) -> Outcome {
     assert_eq!(sys::wait(pid), Waited::Stopped(libc::SIGSTOP));
     let (seed, outcome) = (seed(), Outcome::default());
     let mut random = Random::new(seed);
-    let mut nursery = Nursery { pid, home, birth, shared: &shared, asks, instructions: 0, outcome };
+    let newborn = Newborn::new(&home.join("live"), birth, pid);
+    let mut nursery =
+        Nursery { pid, home, birth, shared: &shared, asks, instructions: 0, newborn, outcome };
     let mut next = random.below(every);
     let mut goes_on = true;
     while goes_on && nursery.is_stepped() {
@@ -320,6 +337,8 @@ pub fn run(birth: Birth, every: u64) -> Outcome {
         let _ = sys::wait(pid);
     }
     let mut outcome = nursery.outcome;
-    outcome.note += &format!("{} instructions, seed {seed}", nursery.instructions);
+    outcome.add(&nursery.newborn.outcome);
+    let (instructions, images) = (nursery.instructions, nursery.newborn.images);
+    outcome.note += &format!("{instructions} instructions, {images} images, seed {seed}");
     outcome
 }

@@ -10,6 +10,7 @@
 //! | [`step`] | a child run one instruction at a time |
 //! | [`preempt`] | the stepped child is stopped, lives, and goes on after others have written and collected |
 //! | [`births`] | forks at every instruction of the making of a channel |
+//! | `newborn` | kills there: what is in the channels so far |
 //! | [`storm`] | signal handlers that log, at every instruction of a log call |
 //! | [`report`] | one line for each attack |
 //! | [`producer`] | a program that logs, to be killed and starved |
@@ -30,6 +31,7 @@ pub mod births;
 pub mod disk;
 pub mod drain;
 pub mod inject;
+mod newborn;
 pub mod payload;
 pub mod plugin;
 pub mod power;
