@@ -16,6 +16,7 @@ export RELAY_STRESS=60
 export RELAY_SCHEDULES=5000
 export RELAY_CALLS=1000
 export RELAY_FORKS=8
+export RELAY_HOLDS=16
 export LOOM_MAX_PREEMPTIONS=3
 case "${1:-}" in
 --smoke)
@@ -23,6 +24,7 @@ case "${1:-}" in
     limit=300
     RELAY_CALLS=100
     RELAY_FORKS=400
+    RELAY_HOLDS=1
     RELAY_FUZZ_MS=800
     RELAY_STRESS=3
     RELAY_SCHEDULES=500
@@ -59,7 +61,7 @@ ci/schedules.sh --no-run || exit 1
 ci/loom.sh --no-run || exit 1
 run "${CARGO_TARGET_DIR:-target}/debug/step"
 RELAY_ROUNDS=$rounds run cargo test -q --workspace --test kill_producer -- --nocapture
-for attack in births limits family forked_threads stuck lives copies hostile nested power_cut \
+for attack in preempted births limits family forked_threads stuck lives copies hostile nested power_cut \
     power_steps; do
     run cargo test -q --workspace --test "$attack" -- --nocapture
 done

@@ -9,7 +9,7 @@ use crate::drain::{Drain, find};
 use crate::payload::{self, Random};
 use crate::report::Outcome;
 use crate::script::{Op, Script, config, play, scripts};
-use crate::step::{DONE, STEPPED, read_whole, spawn, walk};
+use crate::step::{DONE, STEPPED, beside, read_whole, spawn, walk};
 use crate::sys::{self, Shared};
 use crate::verdict;
 use relay_log::channel::{OnFull, RawChannel};
@@ -17,6 +17,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ fn script(name: &str) -> Script {
 }
 
 /// The other writer: does what it is asked for, and says so.
-fn beside(channel: &RawChannel, mut line: UnixStream) {
+fn other(channel: &RawChannel, mut line: UnixStream) {
     let mut writer = channel.writer();
     let mut asked = [0];
     for number in 0.. {
@@ -79,7 +80,7 @@ pub fn child(home: &Path, name: &str) {
     let line = UnixStream::connect(home.join("beside")).unwrap();
     std::thread::scope(|scope| {
         let end = line.try_clone().unwrap();
-        let other = scope.spawn(|| beside(&channel, line));
+        let other = scope.spawn(|| self::other(&channel, line));
         let stepped = |on: bool| {
             shared.word(STEPPED).store(u64::from(on), SeqCst);
             if on {
@@ -160,8 +161,14 @@ pub fn run(exe: &Path, name: &str, every: u64, from: u64, seed: u64) -> Outcome 
     let (mut images, mut held, mut waited) = (0, 0, 0);
     let (mut image, mut before) = (Vec::new(), Vec::new());
     let mut outcome = Outcome::default();
-    let mut holder: Option<Holder> = None;
-    let walked = walk(pid, &shared, || {
+    let holder: Mutex<Option<Holder>> = Mutex::new(None);
+    let asleep = || {
+        if let Some(holder) = holder.lock().unwrap().as_mut() {
+            holder.drain.drain();
+        }
+    };
+    let each = || {
+        let mut holder = holder.lock().unwrap();
         let holder = holder.get_or_insert_with(|| {
             let channel = find(&live).unwrap();
             Holder {
@@ -185,15 +192,18 @@ pub fn run(exe: &Path, name: &str, every: u64, from: u64, seed: u64) -> Outcome 
         }
         held += 1;
         holder.ask();
-        waited += u64::from(!holder.listen(Duration::from_millis(20)));
+        while !holder.listen(Duration::from_millis(20)) && holder.drain.drain() > 0 {
+            waited += 1;
+        }
         holder.drain.drain();
         // All that was collected, again and again: not so often that it takes longer than everything else.
         if u64::is_power_of_two(held) {
             outcome.add(&holder.judge(done()));
         }
         read_whole(&holder.file, &mut before);
-    });
-    let mut holder = holder.unwrap();
+    };
+    let walked = beside(pid, asleep, || walk(pid, &shared, each));
+    let mut holder = holder.into_inner().unwrap().unwrap();
     if let Err(what) = walked {
         outcome.crashes += 1;
         outcome.note += &what;

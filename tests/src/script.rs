@@ -42,6 +42,14 @@ fn writes(writer: usize, lens: impl IntoIterator<Item = usize>) -> impl Iterator
     lens.into_iter().map(move |len| Op::Write(writer, len))
 }
 
+impl Script {
+    /// Whether calls wait for a collector: who steps through it must be one.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.on_full == OnFull::Block && self.max < 1 << 20
+    }
+}
+
 /// All scripts.
 #[must_use]
 pub fn scripts() -> Vec<Script> {
@@ -60,7 +68,9 @@ pub fn scripts() -> Vec<Script> {
     let resize = vec![Write(0, 30), Resize(8 * 4096), Write(0, 3_000), Write(0, 3_000)];
     let round = [Write(0, 2_000), Write(0, 2_000), Write(0, 900), Flush(0), Collect];
     let again = round.into_iter().cycle().take(30).chain([Write(0, 16)]).collect();
-    let over = writes(0, (0..30).map(|i| 900 + i)).collect();
+    let over: Vec<Op> = writes(0, (0..30).map(|i| 900 + i)).collect();
+    let (max, on_full) = (8192, OnFull::Overwrite);
+    let wait = Script { max, ..script("wait", over.clone()) };
     vec![
         script("plain", plain.collect()),
         script("switch", switch),
@@ -69,7 +79,8 @@ pub fn scripts() -> Vec<Script> {
         script("park", park.collect()),
         script("resize", resize),
         script("lease again", again),
-        Script { name: "overwrite", ops: over, max: 8192, on_full: OnFull::Overwrite },
+        Script { max, on_full, ..script("overwrite", over) },
+        wait,
     ]
 }
 

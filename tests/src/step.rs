@@ -9,7 +9,10 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 /// Word of the shared page: 1 while the child is to be stepped.
 pub const STEPPED: usize = 0;
@@ -65,6 +68,70 @@ pub(crate) fn read_whole(file: &File, into: &mut Vec<u8>) {
     file.read_exact_at(into, 0).unwrap();
 }
 
+/// Runs `asleep` whenever the child sleeps, beside `walk`: one that waits for somebody to collect is not
+/// stopped, and the tracer waits for it.
+pub(crate) fn beside<T>(pid: i32, asleep: impl Fn() + Sync, walk: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+                if sys::is_asleep(pid) {
+                    asleep();
+                }
+            }
+        });
+        let walked = walk();
+        over.store(true, SeqCst);
+        walked
+    })
+}
+
+/// Whoever looks at a child's channel.
+struct Watcher<'a> {
+    live: &'a Path,
+    shared: &'a Shared,
+    judge: Judge,
+    channel: Option<(File, Drain)>,
+    image: Vec<u8>,
+    before: Vec<u8>,
+    images: u64,
+    alive: u64,
+}
+
+impl Watcher<'_> {
+    /// Judges the image, if it is another one.
+    fn look(&mut self) {
+        let (file, drain) = self.channel.get_or_insert_with(|| {
+            let name = find(self.live).unwrap();
+            (File::open(self.live.join(&name)).unwrap(), Drain::open(self.live, &name))
+        });
+        read_whole(file, &mut self.image);
+        self.judge.done(self.shared.word(DONE).load(SeqCst) as usize);
+        if self.image == self.before {
+            return;
+        }
+        self.judge.image(&self.image);
+        self.images += 1;
+        if self.images.is_multiple_of(READ_EVERY) {
+            self.alive += 1;
+            drain.hand_back = false;
+            drain.drain();
+            self.judge.outcome.torn += u64::from(!agree(self.live, &self.image));
+        }
+        std::mem::swap(&mut self.image, &mut self.before);
+    }
+
+    /// Archives everything, so that the child wakes up. It is in a system call meanwhile and changes nothing.
+    fn collect(&mut self) {
+        if let Some((_, drain)) = &mut self.channel {
+            drain.hand_back = true;
+            drain.drain();
+            self.look();
+        }
+    }
+}
+
 /// Steps through a script.
 #[must_use]
 pub fn run(exe: &Path, script: &Script) -> Stepped {
@@ -72,42 +139,31 @@ pub fn run(exe: &Path, script: &Script) -> Stepped {
     let live = home.path().join("live");
     let shared = Shared::open(&home.path().join("shared"));
     let pid = spawn(exe, home.path(), script.name);
-    let mut judge = Judge::new(script.clone());
-    let mut stepped = Stepped::default();
-    let mut channel: Option<(File, Drain)> = None;
-    let (mut image, mut before) = (Vec::new(), Vec::new());
-    let walked = walk(pid, &shared, || {
-        let (file, drain) = channel.get_or_insert_with(|| {
-            let name = find(&live).unwrap();
-            let mut drain = Drain::open(&live, &name);
-            drain.hand_back = false;
-            (File::open(live.join(&name)).unwrap(), drain)
-        });
-        read_whole(file, &mut image);
-        judge.done(shared.word(DONE).load(SeqCst) as usize);
-        if image == before {
-            return;
-        }
-        judge.image(&image);
-        stepped.images += 1;
-        if stepped.images.is_multiple_of(READ_EVERY) {
-            stepped.alive += 1;
-            drain.drain();
-            judge.outcome.torn += u64::from(!agree(&live, &image));
-        }
-        std::mem::swap(&mut image, &mut before);
+    let watcher = Mutex::new(Watcher {
+        live: &live,
+        shared: &shared,
+        judge: Judge::new(script.clone()),
+        channel: None,
+        image: Vec::new(),
+        before: Vec::new(),
+        images: 0,
+        alive: 0,
     });
-    let outcome = &mut judge.outcome;
-    match walked {
-        Ok(instructions) => stepped.instructions = instructions,
-        Err(what) => {
-            outcome.crashes += 1;
-            outcome.note += &what;
-            sys::kill(pid, libc::SIGKILL);
-        }
-    }
-    stepped.outcome = judge.outcome;
-    stepped
+    let step = || walk(pid, &shared, || watcher.lock().unwrap().look());
+    let walked = if script.waits() {
+        beside(pid, || watcher.lock().unwrap().collect(), step)
+    } else {
+        step()
+    };
+    let watcher = watcher.into_inner().unwrap();
+    let (images, alive, mut outcome) = (watcher.images, watcher.alive, watcher.judge.outcome);
+    let instructions = walked.unwrap_or_else(|what| {
+        outcome.crashes += 1;
+        outcome.note += &what;
+        sys::kill(pid, libc::SIGKILL);
+        0
+    });
+    Stepped { instructions, images, alive, outcome }
 }
 
 /// Whether the channel's own reader finds what the oracle finds.

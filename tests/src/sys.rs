@@ -171,6 +171,13 @@ pub fn go_on(pid: i32) -> Waited {
     wait(pid)
 }
 
+/// Whether a process's first thread sleeps in a system call.
+#[must_use]
+pub fn is_asleep(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('S'))
+}
+
 /// Stops this process until its tracer lets it go on.
 pub fn stop_here() {
     raise(libc::SIGSTOP);
