@@ -22,6 +22,9 @@ pub const GATE: usize = 3;
 /// Word of the shared page: calls that returned [`WriteError::Discarded`].
 pub const DISCARDED: usize = 2;
 
+/// The exit code where what should happen to the program is not allowed here.
+pub const NOT_ALLOWED: i32 = 77;
+
 /// The word that counts a thread's returned calls, each in a cache line of its own.
 #[must_use]
 pub const fn returned_word(thread: usize) -> usize {
@@ -112,6 +115,12 @@ fn after_birth(options: &Options) {
         (3..64).for_each(sys::close_behind_the_back);
         let open = || std::fs::File::options().read(true).write(true).open(victim).unwrap();
         (0..32).for_each(|_| std::mem::forget(open()));
+    }
+    if let Some(root) = options.0.get("jail")
+        && let Err(error) = sys::jail(Path::new(root))
+    {
+        eprintln!("{error}");
+        std::process::exit(NOT_ALLOWED);
     }
     if options.number("fsize", 0) > 0 {
         limit(Resource::Fsize, options.number("fsize", 0));

@@ -4,7 +4,7 @@
 use relay_log::channel::{Config, CreateError, RawChannel};
 use relay_tests::disk::{alone, mount, unmount};
 use relay_tests::drain::Drain;
-use relay_tests::producer::{DISCARDED, DONE, GATE, Producer};
+use relay_tests::producer::{DISCARDED, DONE, GATE, NOT_ALLOWED, Producer};
 use relay_tests::report::{Outcome, skipped};
 use relay_tests::verdict::judge;
 use std::path::Path;
@@ -152,6 +152,34 @@ fn without_descriptors_a_producer_goes_on() {
         let outcome = collect(&mut producer, drain);
         outcome.print("RLIMIT_NOFILE 0 after the channel is open");
         assert!(outcome.is_clean(), "{outcome:?}");
+    }
+}
+
+/// A service that shuts itself in once it is set up. Its channel grows, and threads begin, afterwards.
+#[test]
+fn shut_in_a_producer_goes_on() {
+    let attack = "chroot, setuid and seccomp after the channel is open";
+    for keeper in [0, 1] {
+        let home = tempfile::tempdir().unwrap();
+        let jail = home.path().join("jail");
+        std::fs::create_dir(&jail).unwrap();
+        let options = format!("threads=4 count=20000 keeper={keeper} jail={}", jail.display());
+        let mut producer = start(home.path(), &options);
+        let drain = Drain::open(&producer.live, &producer.channel());
+        let before = std::fs::metadata(producer.live.join(producer.channel())).unwrap().len();
+        if settle(&mut producer) {
+            let _ = producer.child.kill();
+        }
+        if producer.child.wait().unwrap().code() == Some(NOT_ALLOWED) {
+            skipped(attack, "not allowed here");
+            return;
+        }
+        let after = std::fs::metadata(producer.live.join(producer.channel())).unwrap().len();
+        let mut outcome = collect(&mut producer, drain);
+        outcome.lost += 4 * 20_000 - producer.returned().iter().sum::<u64>();
+        outcome.note += &format!("grown from {before} to {after} bytes");
+        outcome.print(attack);
+        assert!(outcome.is_clean() && after > before, "{outcome:?}");
     }
 }
 
