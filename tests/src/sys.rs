@@ -264,18 +264,17 @@ pub fn jail(root: &Path) -> std::io::Result<()> {
     filter.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
     filter.push(step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32));
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    let path = std::ffi::CString::new(root.as_os_str().as_encoded_bytes())?;
-    // SAFETY: `path` is a string and outlives both calls; the others take numbers alone.
-    let shut = unsafe {
-        libc::chroot(path.as_ptr()) == 0
-            && libc::chdir(c"/".as_ptr()) == 0
-            && libc::setgid(NOBODY) == 0
-            && libc::setuid(NOBODY) == 0
-            && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-    };
-    if !shut {
+    rustix::process::chroot(root)?;
+    rustix::process::chdir("/")?;
+    // SAFETY: it takes a number. The C library does it for all threads.
+    let mut done = unsafe { libc::setgid(NOBODY) };
+    // SAFETY: as above.
+    done |= unsafe { libc::setuid(NOBODY) };
+    if done != 0 {
         return Err(std::io::Error::last_os_error());
     }
+    // The filter takes it over to all threads.
+    rustix::thread::set_no_new_privs(true)?;
     let (mode, all) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
     // SAFETY: the program and the filter that it points to outlive the call.
     let filtered = unsafe { libc::syscall(libc::SYS_seccomp, mode, all, &raw const program) };
