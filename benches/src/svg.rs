@@ -28,7 +28,7 @@ pub struct Panel<'a> {
 }
 
 const WIDTH: f64 = 300.0;
-const HEIGHT: f64 = 200.0;
+const HEIGHT: f64 = 216.0;
 const LEFT: f64 = 52.0;
 const TOP: f64 = 34.0;
 
@@ -51,7 +51,18 @@ fn share(value: f64, least: f64, most: f64, log: bool) -> f64 {
     if log { (value / least).ln() / (most / least).ln() } else { (value - least) / (most - least) }
 }
 
-fn panel(out: &mut String, panel: &Panel<'_>, xs: &[f64], x: f64) {
+/// Values that an axis is marked at.
+fn marks(least: f64, most: f64, log: bool) -> Vec<f64> {
+    if !log {
+        return vec![least, most / 2.0, most];
+    }
+    let (first, last) = (least.log10().ceil() as i32, most.log10().floor() as i32);
+    // At most five of them.
+    let step = ((last - first) / 4).max(1) as usize;
+    (first..=last).step_by(step).map(|exponent| 10f64.powi(exponent)).collect()
+}
+
+fn panel(out: &mut String, panel: &Panel<'_>, (over, xs): (&str, &[f64]), x: f64) {
     let values = || panel.lines.iter().flat_map(|(_, values)| values).filter(|v| v.is_finite());
     let most = round_up(values().copied().fold(0.0, f64::max));
     let least = if panel.log {
@@ -60,15 +71,14 @@ fn panel(out: &mut String, panel: &Panel<'_>, xs: &[f64], x: f64) {
         0.0
     };
     let (first, last) = (xs.first().copied().unwrap_or(1.0), xs.last().copied().unwrap_or(1.0));
-    let (width, height) = (WIDTH - LEFT - 16.0, HEIGHT - TOP - 34.0);
+    let (width, height) = (WIDTH - LEFT - 16.0, HEIGHT - TOP - 50.0);
     let at_x = |value: f64| x + LEFT + width * share(value, first, last, true);
     let at_y = |value: f64| TOP + height * (1.0 - share(value, least, most, panel.log));
     let mut put = |text: std::fmt::Arguments<'_>| {
         let _ = writeln!(out, "{text}");
     };
     put(format_args!("<text class=\"title\" x=\"{:.0}\" y=\"18\">{}</text>", x + 8.0, panel.title));
-    let middle = if panel.log { (least * most).sqrt() } else { most / 2.0 };
-    for value in [least, middle, most] {
+    for value in marks(least, most, panel.log) {
         let y = at_y(value);
         put(format_args!(
             "<path class=\"axis\" d=\"M{:.1} {y:.1}h{width:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
@@ -82,10 +92,15 @@ fn panel(out: &mut String, panel: &Panel<'_>, xs: &[f64], x: f64) {
         put(format_args!(
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
             at_x(*value),
-            HEIGHT - 14.0,
+            HEIGHT - 30.0,
             number(*value)
         ));
     }
+    put(format_args!(
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{over}</text>",
+        x + LEFT + width / 2.0,
+        HEIGHT - 12.0
+    ));
     for ((name, values), colour) in panel.lines.iter().zip(COLOURS) {
         let points: Vec<String> = xs
             .iter()
@@ -97,11 +112,11 @@ fn panel(out: &mut String, panel: &Panel<'_>, xs: &[f64], x: f64) {
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
             points.join(" ")
         ));
-        if let (false, Some(end)) = (name.is_empty(), values.last()) {
+        if let (false, Some(begin)) = (name.is_empty(), values.first()) {
             put(format_args!(
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" style=\"fill:{colour}\">{name}</text>",
-                at_x(last),
-                at_y(*end) - 6.0
+                "<text x=\"{:.1}\" y=\"{:.1}\" style=\"fill:{colour}\">{name}</text>",
+                at_x(first) + 2.0,
+                at_y(*begin) - 6.0
             ));
         }
     }
@@ -114,12 +129,12 @@ fn document(width: f64, height: f64, title: &str, content: &str) -> String {
     )
 }
 
-/// Panels in a row over the same numbers, which stand on a logarithmic scale.
+/// Panels in a row over the same numbers, which stand on a logarithmic scale; `over` says what they are.
 #[must_use]
-pub fn panels(title: &str, xs: &[f64], panels: &[Panel<'_>]) -> String {
+pub fn panels(title: &str, over: &str, xs: &[f64], panels: &[Panel<'_>]) -> String {
     let mut content = String::new();
     for (i, each) in panels.iter().enumerate() {
-        panel(&mut content, each, xs, WIDTH * i as f64);
+        panel(&mut content, each, (over, xs), WIDTH * i as f64);
     }
     document(WIDTH * panels.len() as f64, HEIGHT, title, &content)
 }
@@ -155,13 +170,16 @@ mod tests {
     #[test]
     fn axes_end_at_round_numbers() {
         assert_eq!([0.3, 1.0, 4.2, 61.0].map(round_up), [0.5, 1.0, 5.0, 100.0]);
+        assert_eq!(marks(10.0, 50_000.0, true), [10.0, 100.0, 1_000.0, 10_000.0]);
+        assert_eq!(marks(1.0, 1e9, true), [1.0, 100.0, 1e4, 1e6, 1e8]);
     }
 
     #[test]
     fn the_same_numbers_give_the_same_plot_and_nothing_odd_is_in_it() {
         let lines = || vec![("p50", vec![1.0, f64::NAN, 30.0]), ("p99", vec![2.0, 3.0, 400.0])];
-        let draw =
-            || panels("t", &[1.0, 8.0, 64.0], &[Panel { title: "ns", lines: lines(), log: true }]);
+        let draw = || {
+            panels("t", "n", &[1.0, 8.0, 64.0], &[Panel { title: "ns", lines: lines(), log: true }])
+        };
         assert_eq!(draw(), draw());
         assert!(!draw().contains("NaN") && !draw().contains("inf"));
         assert!(bars("t", &[("x".into(), 2.0, true)], "loses").contains("2, loses"));

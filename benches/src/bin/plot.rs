@@ -15,7 +15,7 @@ fn threads(text: &str) -> Option<String> {
     let one = |title: &'static str| panel(&table, title, &[title], false);
     let shown =
         ["ns a call", "M messages/s archived", "CPU s a million", "MiB of channel"].map(one);
-    Some(panels("Growth with threads", &table.numbers("threads"), &shown))
+    Some(panels("Growth with threads", "threads", &table.numbers("threads"), &shown))
 }
 
 fn rates(text: &str) -> Option<String> {
@@ -25,12 +25,17 @@ fn rates(text: &str) -> Option<String> {
         panel(&table, "CPU s a million", &["CPU s a million"], false),
         panel(&table, "messages/s reached", &["reached"], true),
     ];
-    Some(panels("Growth with the rate of messages", &table.numbers("messages/s"), &shown))
+    Some(panels(
+        "Growth with the rate of messages",
+        "messages/s asked for",
+        &table.numbers("messages/s"),
+        &shown,
+    ))
 }
 
 fn whole(text: &str) -> Option<String> {
     let table = Table::find(text, "M messages/s until written")?;
-    let speeds = table.numbers("M messages/s until written");
+    let speeds = table.numbers("until synced");
     let of_two =
         table.rows.iter().zip(speeds).filter(|(row, _)| row.get(1).is_some_and(|n| n == "2"));
     let bar = |(row, speed): (&Vec<String>, f64)| {
@@ -38,7 +43,7 @@ fn whole(text: &str) -> Option<String> {
         Some((row.first()?.clone(), speed, loses))
     };
     let rows: Vec<(String, f64, bool)> = of_two.filter_map(bar).collect();
-    Some(bars("Whole way, 2 threads: million messages/s", &rows, "loses"))
+    Some(bars("Whole way, 2 threads: million messages/s until safely on the disk", &rows, "loses"))
 }
 
 fn main() -> std::io::Result<()> {
