@@ -10,7 +10,7 @@ use crate::repack::Idle;
 use crate::watch::Watch;
 use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::callsite::Level;
-use relay_log::channel::ChannelReader;
+use relay_log::channel::{ChannelReader, OpenError};
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::io;
@@ -409,6 +409,11 @@ impl Collector {
                 Err(error) => {
                     let path = dir.join(&name);
                     self.notes.leave(format!("{} is left alone: {error}", path.display()));
+                    if let OpenError::System { .. } = error {
+                        // Nothing is wrong with the file: it is tried again.
+                        self.files.remove(&text);
+                        continue;
+                    }
                     let what = format!("live/{text}");
                     self.notes.push(Entry::Quarantine(Quarantine { what, why: error.to_string() }));
                 }
@@ -428,7 +433,18 @@ impl Collector {
         file: String,
     ) -> Result<(), CollectError> {
         let channel = reader.identity().name.clone();
-        let at = self.lane(control, &channel)?;
+        let at = match self.lane(control, &channel) {
+            Err(CollectError::Io(error)) => {
+                // Other channels have nothing to do with it, and it is tried again: somebody may mend it.
+                self.notes.leave(format!(
+                    "{} is left alone: where its archives end is not known: {error}; what is lost is to be moved away",
+                    self.options.live_dir.join(&file).display()
+                ));
+                self.files.remove(&file);
+                return Ok(());
+            }
+            at => at?,
+        };
         let mut ctx = context(&self.options, &mut self.notes, control);
         ctx.in_memory = self.in_memory;
         let Some(lane) = self.lanes.get_mut(at) else { return Ok(()) };

@@ -8,9 +8,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    cli::raise_limits();
     match cli::dispatch(cli::Cli::parse_from(cli::arguments())) {
         Ok(code) => code,
-        Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             cli::say(&format!("{error:#}"));
             cli::code(&error)

@@ -1,9 +1,9 @@
 //! Records, as people and programs want them.
 
 use super::DirArgs;
-use super::output::{Output, STDOUT};
+use super::output::Output;
 use super::stats;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -12,7 +12,7 @@ use relay_collect::query::{Expr, Filter, Grep};
 use relay_collect::read::{Count, Follow, Snapshot, Store};
 use relay_collect::render::{Column, Event, Format, Options, Renderer};
 use relay_fmt::callsite::Level;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,7 +91,8 @@ pub(crate) struct CatArgs {
     /// How records are shown
     #[arg(long, env = "RELAY_FORMAT", value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Only these, in this order: time, level, target, message, channel, pid, thread, span.NAME, NAME, …
+    /// Only these, in this order: time, level, target, message, channel, pid, thread, span.NAME, NAME, … A
+    /// field that no record has is said on standard error
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = column)]
     fields: Vec<Column>,
     /// Write to a file, compressed if its name ends in .zst; it appears when it is whole
@@ -160,7 +161,7 @@ impl CatArgs {
         if let Some(expr) = &self.expr {
             filter = filter.expr(Expr::parse_at(expr, now, &zone)?);
         }
-        Ok(filter)
+        Ok(if self.count { filter } else { filter.shown(&self.fields) })
     }
 
     /// Says which of the channels that are asked for there are not. Where there is none of them, nothing
@@ -244,6 +245,8 @@ impl Pieces {
         }
         match self.failed {
             None => self.output.finish(),
+            // Nobody reads any more: `relay-collect cat | head` is no error.
+            Some(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             Some(error) => Err(self.output.failed(error)),
         }
     }
@@ -319,7 +322,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         unknown.iter().for_each(|note| super::out::say(note));
     }
     if args.explain {
-        eprintln!("{}", snapshot.plan);
+        let _ = writeln!(std::io::stderr(), "{}", snapshot.plan);
     }
     if let Some(mut follow) = follow {
         follow.resume(snapshot);
@@ -340,16 +343,16 @@ fn show(
         let none = &mut |_: &[u8]| ControlFlow::Continue(());
         let counts = snapshot.work(filter, false, &Count::default, none);
         let count = counts.iter().map(|count| count.0).sum::<u64>();
-        writeln!(std::io::stdout(), "{count}").context(STDOUT)?;
+        writeln!(super::out::findings(), "{count}")?;
     } else if args.stats {
         let zone = args.zone();
         let counted = stats::count(snapshot, filter, &zone);
         let mut stdout = super::out::stdout();
-        let written = match args.format {
-            Format::Json => stats::write_json(&counted, &mut stdout),
-            _ => stats::write_text(&counted, &zone, &mut stdout),
-        };
-        written.and_then(|()| Ok(stdout.flush()?)).context(STDOUT)?;
+        match args.format {
+            Format::Json => stats::write_json(&counted, &mut stdout)?,
+            _ => stats::write_text(&counted, &zone, &mut stdout)?,
+        }
+        stdout.flush()?;
     } else if let Some(most) = args.lines {
         newest(snapshot, filter, args, most, out);
     } else {

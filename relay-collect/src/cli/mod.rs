@@ -17,6 +17,7 @@ pub(crate) use out::say;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use relay_collect::read::Store;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -183,16 +184,16 @@ pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
         (Some(Command::Pipe(args)), _) => pipe::pipe(&args),
         (None, Some(args)) => run::run(args),
         (None, None) => {
-            Cli::command().print_help()?;
+            let _ = Cli::command().print_help();
             Ok(ExitCode::from(2))
         }
     }
 }
 
-/// Whether somebody has stopped reading: `relay-collect cat | head` is no error.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-    })
+/// Lets this process have as many open files as it may: readers hold all archives open, so that none goes
+/// while they read, and the usual 1024 are too few for a month of hourly ones.
+pub(crate) fn raise_limits() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where that is not allowed, what cannot be opened is said.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

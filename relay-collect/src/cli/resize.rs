@@ -133,6 +133,6 @@ fn tell(size: ByteSize, file: &str, now: &Status) -> std::io::Result<()> {
         ""
     };
     let cap = short(now.cap);
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out::findings();
     writeln!(out, "{file}: keeps {size} allocated{has}; up to {cap} may wait")
 }

@@ -113,7 +113,7 @@ fn open(args: &RunArgs, control: &Control) -> Result<Option<Collector>, CollectE
                     return Ok(None);
                 }
                 if !told {
-                    eprintln!("relay-collect: {error}; waiting");
+                    super::say(&format!("{error}; waiting"));
                     told = true;
                 }
                 std::thread::sleep(Duration::from_millis(100));
