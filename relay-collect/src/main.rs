@@ -4,12 +4,11 @@
 
 mod cli;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     cli::raise_limits();
-    match cli::dispatch(cli::Cli::parse_from(cli::arguments())) {
+    match cli::dispatch(cli::parse()) {
         Ok(code) => code,
         Err(error) => {
             cli::say(&format!("{error:#}"));

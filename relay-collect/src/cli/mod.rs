@@ -15,12 +15,13 @@ mod verify;
 pub(crate) use out::say;
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use relay_collect::read::Store;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 /// Collects relay channels into compressed archives, exactly once.
 ///
@@ -39,8 +40,9 @@ use std::process::ExitCode;
         relay-collect cat --dir logs --since -15min --level warn --grep timeout\n  \
         relay-collect cat --dir logs --where 'latency_ms > 100 && target ^= \"api\"'\n  \
         relay-collect audit --dir logs                 is anything missing?\n\n\
-        Exit codes: 0 all is well; 1 it failed, or something is lost, damaged or could not be read;\n\
-        2 wrong usage, also a directory that is none of logs; 3 (audit) it cannot tell."
+        Exit codes: 0 all is well; 1 it failed, or something is lost, damaged or could\n\
+        not be read; 2 wrong usage, also a directory that is none of logs, and channels\n\
+        that are not there; 3 (audit) it cannot tell."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -77,7 +79,7 @@ pub(crate) struct DirArgs {
     #[arg(long, env = "RELAY_LIVE_DIR")]
     pub(crate) live_dir: Option<PathBuf>,
     /// Trust channels of this user too
-    #[arg(long, env = "RELAY_ALLOW_UID", value_name = "UID")]
+    #[arg(long, env = "RELAY_ALLOW_UID", value_name = "UID", value_parser = number::<u32>)]
     pub(crate) allow_uid: Option<u32>,
 }
 
@@ -138,6 +140,27 @@ pub(crate) fn usage(text: String) -> anyhow::Error {
 /// The exit code of an error.
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// What was asked for; who asks for what cannot be is told so, and the process ends.
+pub(crate) fn parse() -> Cli {
+    let matches = without_empty(Cli::command()).get_matches_from(arguments());
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// A variable that is empty counts as not set, as it does in programs that log.
+fn without_empty(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let arg = |arg: clap::Arg| match arg.get_env().is_some_and(is_empty) {
+        true => arg.env(None::<&'static str>),
+        false => arg,
+    };
+    command.mut_args(arg).mut_subcommands(without_empty)
+}
+
+/// Reads a number, or says what one looks like.
+pub(crate) fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| "write a whole number, as in 20")
 }
 
 /// The arguments, with the directory behind the command also where it was said before it.

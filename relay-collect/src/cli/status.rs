@@ -17,7 +17,7 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     dir: DirArgs,
     /// How it is shown
-    #[arg(long, value_enum, default_value_t = Report::Text)]
+    #[arg(long, env = "RELAY_REPORT", value_enum, default_value_t = Report::Text)]
     format: Report,
 }
 
