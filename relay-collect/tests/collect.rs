@@ -1,6 +1,9 @@
 //! What goes into channels comes out of archives: once, in order, whole.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod common;
+
+use common::skipped;
 use relay_collect::read::{ArchiveFd, ArchiveName, Audit, Store};
 use relay_collect::{Collector, Control, Options};
 use relay_fmt::archive::{Entry, open, read_block, read_control};
@@ -193,8 +196,7 @@ fn an_archive_that_cannot_be_deleted_stays_and_the_others_go() {
         let names = ArchiveName::list(&options.archive_dir()).unwrap();
         let first = first.get_or_insert_with(|| options.archive_dir().join(&names[0].file));
         if i == 0 && !protect("+i", first) {
-            println!("skipped: files cannot be protected here");
-            return;
+            return skipped("files cannot be protected here");
         }
     }
     let first = first.unwrap();
