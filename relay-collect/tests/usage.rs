@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Dir, said};
+use relay_log::{ChannelOptions, Relay};
 use std::process::{Command, Stdio};
 
 /// A directory with a record in it.
@@ -65,6 +66,44 @@ fn fields_to_be_shown_that_no_record_has_are_said() {
         // Both ask for it: it is said once.
         let output = dir.run(&["cat", "--fields", "zzz", "--where", "zzz == 1"]);
         assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
+    }
+}
+
+/// Names of key-values stand in the records, not in what is said of their statements once.
+#[test]
+fn fields_of_key_values_are_known_whether_or_not_they_were_looked_at() {
+    let dir = Dir::new();
+    let large = ChannelOptions::new("large");
+    Relay::builder(dir.path()).channel("app").route("large", large).init().unwrap();
+    log::warn!(latency_ms = 2.5, path:? = "x"; "slow");
+    log::warn!(target: "large", text = "x".repeat(200_000), behind = 1; "in parts");
+    log::info!("the last one has none");
+    let app = ["--channel", "app"];
+    for archived in [false, true, true] {
+        for (expr, channel, notes) in [
+            ("target ^= nothing && latency_ms > 2", "app", 0),
+            ("message *= nothing && (path || latency_ms)", "app", 0),
+            ("target ^= nothing && latencyms > 2", "app", 1),
+            ("target ^= nothing && (text || behind)", "large", 0),
+        ] {
+            for more in [&[][..], &["-n", "1"], &["--count"], &["--reverse"]] {
+                let cat = ["cat", "--where", expr, "--channel", channel];
+                let text = said(&dir.run(&[&cat, more].concat()));
+                assert_eq!(text.lines().count(), notes, "{archived} {expr} {more:?}: {text}");
+                let hint = archived && notes > 0;
+                assert_eq!(text.contains("is it `latency_ms`?"), hint, "{archived}: {text}");
+            }
+        }
+        for (fields, notes) in [("time,latency_ms,path", 0), ("time,latencyms", 1)] {
+            let cat = ["cat", "-n", "1", "--fields", fields];
+            let text = said(&dir.run(&[&cat[..], &app].concat()));
+            assert_eq!(text.lines().count(), notes, "{archived} {fields}: {text}");
+        }
+        assert!(dir.run(&["--once"]).status.success());
+        if archived {
+            // What is archived of a channel that is gone is opened when it is needed.
+            std::fs::remove_dir_all(dir.path().join("live")).unwrap();
+        }
     }
 }
 
