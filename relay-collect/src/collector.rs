@@ -11,6 +11,7 @@ use crate::watch::Watch;
 use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::callsite::Level;
 use relay_log::channel::{ChannelReader, OpenError};
+use rustix::io::Errno;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::io;
@@ -407,13 +408,16 @@ impl Collector {
             match ChannelReader::open(&dir, &name, self.options.uid) {
                 Ok(reader) => self.take_in(control, reader, text)?,
                 Err(error) => {
-                    let path = dir.join(&name);
-                    self.notes.leave(format!("{} is left alone: {error}", path.display()));
-                    if let OpenError::System { .. } = error {
-                        // Nothing is wrong with the file: it is tried again.
+                    let left = format!("{} is left alone: {error}", dir.join(&name).display());
+                    if let OpenError::System { errno, .. } = error {
+                        // The file may be sound: it is tried again.
                         self.files.remove(&text);
-                        continue;
+                        if self.notes.is_said(&left) || is_short(errno) {
+                            self.notes.leave(left);
+                            continue;
+                        }
                     }
+                    self.notes.leave(left);
                     let what = format!("live/{text}");
                     self.notes.push(Entry::Quarantine(Quarantine { what, why: error.to_string() }));
                 }
@@ -509,6 +513,11 @@ fn place(dir: &Path) -> Result<(u64, u64), CollectError> {
             Err(CollectError::Path { what: format!("cannot look at {}", dir.display()), error })
         }
     }
+}
+
+/// Whether it is this process that has too little of something, and nothing is said of the file.
+const fn is_short(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
 }
 
 fn host() -> String {
