@@ -122,7 +122,7 @@ fn conclude(dir: &Path) -> Result<bool> {
     let audit = Audit::of(&store)?;
     println!("\nThe programs noted {} calls that had returned.", counted.returned);
     println!(
-        "The archives hold {} records: {} lost, {} doubled, {} out of order.",
+        "The archives hold {} of their records: {} lost, {} doubled, {} out of order.",
         counted.found, counted.lost, counted.doubled, counted.disordered
     );
     let archives = std::fs::read_dir(store.archive_dir())?;
@@ -133,6 +133,7 @@ fn conclude(dir: &Path) -> Result<bool> {
         mib(bytes),
         counted.text_bytes as f64 / bytes as f64
     );
+    println!("The audit, which counts what channels say of themselves (that they grew) too:");
     audit.write_text(&mut std::io::stdout())?;
     let shown = dir.display();
     println!("\nLook further (cargo run --release -p relay-collect -- …):");

@@ -10,7 +10,8 @@ use crate::repack::Idle;
 use crate::watch::Watch;
 use relay_fmt::archive::{Entry, Quarantine};
 use relay_fmt::callsite::Level;
-use relay_log::channel::ChannelReader;
+use relay_log::channel::{ChannelReader, OpenError};
+use rustix::io::Errno;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::io;
@@ -407,8 +408,16 @@ impl Collector {
             match ChannelReader::open(&dir, &name, self.options.uid) {
                 Ok(reader) => self.take_in(control, reader, text)?,
                 Err(error) => {
-                    let path = dir.join(&name);
-                    self.notes.leave(format!("{} is left alone: {error}", path.display()));
+                    let left = format!("{} is left alone: {error}", dir.join(&name).display());
+                    if let OpenError::System { errno, .. } = error {
+                        // The file may be sound: it is tried again.
+                        self.files.remove(&text);
+                        if self.notes.is_said(&left) || is_short(errno) {
+                            self.notes.leave(left);
+                            continue;
+                        }
+                    }
+                    self.notes.leave(left);
                     let what = format!("live/{text}");
                     self.notes.push(Entry::Quarantine(Quarantine { what, why: error.to_string() }));
                 }
@@ -428,7 +437,18 @@ impl Collector {
         file: String,
     ) -> Result<(), CollectError> {
         let channel = reader.identity().name.clone();
-        let at = self.lane(control, &channel)?;
+        let at = match self.lane(control, &channel) {
+            Err(CollectError::Io(error)) => {
+                // Other channels have nothing to do with it, and it is tried again: somebody may mend it.
+                self.notes.leave(format!(
+                    "{} is left alone: where its archives end is not known: {error}; what is lost is to be moved away",
+                    self.options.live_dir.join(&file).display()
+                ));
+                self.files.remove(&file);
+                return Ok(());
+            }
+            at => at?,
+        };
         let mut ctx = context(&self.options, &mut self.notes, control);
         ctx.in_memory = self.in_memory;
         let Some(lane) = self.lanes.get_mut(at) else { return Ok(()) };
@@ -493,6 +513,11 @@ fn place(dir: &Path) -> Result<(u64, u64), CollectError> {
             Err(CollectError::Path { what: format!("cannot look at {}", dir.display()), error })
         }
     }
+}
+
+/// Whether it is this process that has too little of something, and nothing is said of the file.
+const fn is_short(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
 }
 
 fn host() -> String {

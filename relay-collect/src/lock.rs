@@ -1,9 +1,10 @@
 //! One collector for a directory: a lock that goes with the process, however it ends.
 
+use crate::read::at;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -81,7 +82,8 @@ impl Lock {
             Err(Errno::WOULDBLOCK) => {
                 let mut said = String::new();
                 let _ = file.read_to_string(&mut said);
-                let holder = said.lines().next().unwrap_or_default();
+                // On a full disk it could not write itself down.
+                let holder = said.lines().next().unwrap_or("unknown");
                 return Err(LockError::Held(holder.to_owned()));
             }
             Err(errno) => return Err(LockError::Io(errno.into())),
@@ -120,32 +122,37 @@ pub(crate) fn say(dir: &Path, levels: &[(String, i32)]) {
 /// A collector that works on a directory, as it says itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Its process.
-    pub pid: u32,
+    /// Its process; `None` where it could not write that down, as on a full disk.
+    pub pid: Option<u32>,
     /// The zstd level of each channel's blocks, where it is not the one that was asked for.
     pub levels: Vec<(String, i32)>,
 }
 
 /// The collector that works on the archives of `dir`; `None` when there is none.
-#[must_use]
-pub fn holder(dir: &Path) -> Option<Holder> {
+///
+/// # Errors
+/// When the system does not let anybody know.
+pub fn holder(dir: &Path) -> io::Result<Option<Holder>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let path = dir.join("archive").join(FILE);
-    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    let mut file = match rustix::fs::open(&path, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        file => File::from(file.map_err(|errno| at(&path, &errno.into()))?),
+    };
     if rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) != Err(Errno::WOULDBLOCK) {
         // Not only closed: a child that is forked just now has the descriptor too.
         let _ = rustix::fs::flock(&file, FlockOperation::Unlock);
-        return None;
+        return Ok(None);
     }
     let mut said = String::new();
-    file.read_to_string(&mut said).ok()?;
+    file.read_to_string(&mut said).map_err(|error| at(&path, &error))?;
     let mut lines = said.lines();
-    let pid = lines.next()?.parse().ok()?;
+    let pid = lines.next().and_then(|line| line.parse().ok());
     let level = |line: &str| {
         let (level, channel) = line.strip_prefix("level ")?.split_once(' ')?;
         Some((channel.to_owned(), level.parse().ok()?))
     };
-    Some(Holder { pid, levels: lines.filter_map(level).collect() })
+    Ok(Some(Holder { pid, levels: lines.filter_map(level).collect() }))
 }
 
 #[cfg(test)]

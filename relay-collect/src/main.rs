@@ -4,13 +4,12 @@
 
 mod cli;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::dispatch(cli::Cli::parse_from(cli::arguments())) {
+    cli::raise_limits();
+    match cli::dispatch(cli::parse()) {
         Ok(code) => code,
-        Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             cli::say(&format!("{error:#}"));
             cli::code(&error)

@@ -1,5 +1,6 @@
 //! What the collector says: on stderr at once, and into the archive with the next frame.
 
+use crate::render::escape_text;
 use relay_fmt::archive::{Entry, Note};
 use relay_fmt::callsite::Level;
 use std::collections::HashSet;
@@ -31,8 +32,9 @@ impl Notes {
     /// Says a line.
     pub(crate) fn say(&mut self, level: Level, text: String) {
         if !self.quiet {
-            // Its standard error may be a file on the disk that is full: no reason to end.
-            let _ = writeln!(std::io::stderr(), "relay-collect: {text}");
+            // Its standard error may be a file on the disk that is full: no reason to end. Names of files
+            // may be anything.
+            let _ = writeln!(std::io::stderr(), "relay-collect: {}", escape_text(&text));
         }
         self.entries.push(Entry::Note(Note { level, time_ns: now_ns(), text }));
     }

@@ -1,5 +1,6 @@
 //! How a collector is set up.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -109,6 +110,11 @@ impl Options {
         if dir.is_dir() {
             return Ok(());
         }
-        std::fs::DirBuilder::new().recursive(true).mode(mode).create(dir)
+        let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(dir);
+        // Something of that name is there, and is none.
+        made.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
+            _ => error,
+        })
     }
 }

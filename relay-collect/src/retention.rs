@@ -57,7 +57,15 @@ pub(crate) fn run(lanes: &mut Vec<Lane>, ctx: &mut Context<'_>) -> Result<(), Co
         }
         // Channels that have not logged since this collector began have no lane yet.
         if !lanes.iter().any(|lane| lane.channel == old.name.channel) {
-            lanes.push(Lane::open(ctx, &old.name.channel)?);
+            match Lane::open(ctx, &old.name.channel) {
+                Ok(lane) => lanes.push(lane),
+                Err(CollectError::Io(error)) => {
+                    // Its newest archive is damaged: no reason to end.
+                    ctx.notes.leave(format!("{text}: {error}"));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
         }
         let Some(lane) = lanes.iter_mut().find(|lane| lane.channel == old.name.channel) else {
             continue;

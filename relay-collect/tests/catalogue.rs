@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::Dir;
+use common::{Dir, Mini};
 use relay_collect::query::{Filter, Grep};
 use relay_collect::read::{ArchiveName, Snapshot, Store};
 use relay_collect::{Collector, Control, Options, Repacked, repack};
@@ -204,6 +204,105 @@ fn order_is_the_same_with_and_without() {
     let with = all(&dir);
     std::fs::remove_file(file).unwrap();
     assert!(all(&dir) == with);
+}
+
+/// Whoever reads holds what was there when it began: retention may delete archives, and an idle collector
+/// may pack them again, before they are opened.
+#[test]
+fn archives_that_go_before_they_are_opened_are_shown() {
+    for reverse in [false, true] {
+        let (dir, mut options, _) = filled(false);
+        let archive = dir.path().join("archive");
+        let before = ArchiveName::list(&archive).unwrap();
+        let store = Store::open(dir.path(), None).unwrap().threads(2);
+        let packed = Snapshot::take_for(&store, &Filter::new()).unwrap();
+        repack(dir.path(), 3, &mut |_, became| assert!(matches!(became, Repacked::Done { .. })))
+            .unwrap();
+        // The catalogue is brought up to date, and then most of what it lists goes.
+        Collector::open(options.clone()).unwrap().drain(&Control::new()).unwrap();
+        let deleted = Snapshot::take_for(&store, &Filter::new()).unwrap();
+        options.keep_count = Some(1);
+        Collector::open(options).unwrap().drain(&Control::new()).unwrap();
+        let left = ArchiveName::list(&archive).unwrap();
+        let gone = before.iter().filter(|name| !left.contains(name)).count() as u64;
+        assert_eq!(gone, ARCHIVES - 1);
+        for mut snapshot in [packed, deleted] {
+            assert_eq!(snapshot.plan.archives_opened, 0, "they were only found");
+            let mut count = 0;
+            snapshot.events(&mut Filter::new(), reverse, &mut |_| {
+                count += 1;
+                ControlFlow::Continue(())
+            });
+            assert_eq!((count, snapshot.plan.archives_opened), (ROWS * ARCHIVES, ARCHIVES));
+            assert!(snapshot.problems.is_empty(), "{:?}", snapshot.problems);
+        }
+    }
+}
+
+/// Archives of three writers of each of two channels that have a few moments in common: whichever are opened,
+/// and when, the newest are the last of all, and rows at equal times keep their order.
+#[test]
+fn the_newest_are_the_last_of_all_at_equal_times_too() {
+    let mut seed = 7u64;
+    let mut random = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) % below
+    };
+    for grain in [1, 300_000, 1_000_000_000] {
+        let dir = Dir::new();
+        let channels = ["a", "b"].map(|name| dir.channel(name));
+        let mut minis: Vec<Mini> = channels.iter().map(|of| Mini::new(&dir, of)).collect();
+        let mut writers: Vec<Vec<_>> =
+            channels.iter().map(|of| (0..3).map(|_| of.writer()).collect()).collect();
+        let mut archives = [0u64; 2];
+        minis.iter_mut().for_each(|mini| mini.grain = grain);
+        for n in 0..400 {
+            let of = random(2) as usize;
+            let text = format!("{n} of {of}");
+            writers[of][random(3) as usize].write(text.as_bytes()).unwrap();
+            if random(25) == 0 || n > 397 {
+                let begin =
+                    if archives[of] == 0 { minis[of].announce() } else { minis[of].positions() };
+                let frames = [begin, minis[of].look(true)];
+                dir.archive(["a", "b"][of], archives[of], &frames, true);
+                archives[of] += 1;
+            }
+        }
+        drop((writers, channels, minis));
+        std::fs::remove_dir_all(dir.path().join("live")).unwrap();
+        let all = dir.cat(&[]);
+        assert!(archives.iter().all(|n| *n > 2) && all.len() > 300);
+        for catalogue in [false, true] {
+            if catalogue {
+                Collector::open(Options::new(dir.path())).unwrap().drain(&Control::new()).unwrap();
+                assert!(first(&dir, true, 1).1.plan.archives_not_needed > 0 || grain > 1);
+            }
+            assert_eq!(dir.cat(&[]), all);
+            let backwards: Vec<_> = all.iter().rev().cloned().collect();
+            assert_eq!(dir.cat(&["-r"]), backwards);
+            for _ in 0..12 {
+                let most = random(all.len() as u64 + 9) as usize;
+                let (n, last) = (most.to_string(), all.len().saturating_sub(most));
+                assert_eq!(dir.cat(&["-n", &n]), all[last..], "{grain} {catalogue} {n}");
+                assert_eq!(dir.cat(&["-r", "-n", &n]), backwards[..all.len() - last]);
+            }
+        }
+    }
+}
+
+/// What it says of how many blocks there are is not relied on.
+#[test]
+fn counts_that_are_not_true_hide_nothing() {
+    let (dir, ..) = filled(false);
+    let file = dir.path().join("archive/catalogue");
+    let mut summaries = take_catalogue(&std::fs::read(&file).unwrap()).unwrap();
+    for summary in &mut summaries {
+        (summary.blocks, summary.rows) = (0, 0);
+    }
+    std::fs::write(&file, put_catalogue(&summaries)).unwrap();
+    let shown = dir.run(&["cat", "--count"]);
+    assert_eq!(shown.stdout, format!("{}\n", ROWS * ARCHIVES).into_bytes());
+    assert!(shown.status.success());
 }
 
 /// Where it says other times than the archive does, that is said: order rests on it.

@@ -1,6 +1,9 @@
 //! What goes into channels comes out of archives: once, in order, whole.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod common;
+
+use common::skipped;
 use relay_collect::read::{ArchiveFd, ArchiveName, Audit, Store};
 use relay_collect::{Collector, Control, Options};
 use relay_fmt::archive::{Entry, open, read_block, read_control};
@@ -193,8 +196,7 @@ fn an_archive_that_cannot_be_deleted_stays_and_the_others_go() {
         let names = ArchiveName::list(&options.archive_dir()).unwrap();
         let first = first.get_or_insert_with(|| options.archive_dir().join(&names[0].file));
         if i == 0 && !protect("+i", first) {
-            println!("skipped: files cannot be protected here");
-            return;
+            return skipped("files cannot be protected here");
         }
     }
     let first = first.unwrap();
@@ -225,6 +227,37 @@ fn what_is_no_channel_is_left_alone_and_the_rest_goes_on() {
     let refused = entries.iter().filter(|entry| matches!(entry, Entry::Quarantine(_))).count();
     assert_eq!(refused, 6, "{entries:?}");
     assert_eq!(std::fs::read_dir(live).unwrap().count(), 6 + 1 + 1, "nothing is deleted");
+}
+
+/// A file that the system does not open now may be a channel: it is tried again.
+#[test]
+fn what_could_not_be_opened_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::new(dir.path());
+    let channel = RawChannel::create(Config::new(&options.live_dir, "app")).unwrap();
+    write(&channel, 1, 10);
+    let file = options.live_dir.join(channel.file_name());
+    let (aside, program) = (dir.path().join("aside"), "/bin/sleep");
+    std::fs::rename(&file, &aside).unwrap();
+    // A program that runs is not opened for writing.
+    std::fs::copy(program, &file).unwrap();
+    let Ok(mut running) = std::process::Command::new(&file).arg("1000").spawn() else {
+        return skipped("programs in temporary directories do not run");
+    };
+    let busy = std::fs::OpenOptions::new().read(true).write(true).open(&file).is_err();
+    let mut collector = Collector::open(options.clone()).unwrap();
+    collector.drain(&Control::new()).unwrap();
+    let left = collector.left().to_vec();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    if !busy {
+        return skipped("programs that run may be written here");
+    }
+    assert!(left.len() == 1 && left[0].contains(file.to_str().unwrap()), "{left:?}");
+    std::fs::rename(&aside, &file).unwrap();
+    collector.drain(&Control::new()).unwrap();
+    drop(collector);
+    check(&read_all(dir.path()).0, 1, 10);
 }
 
 #[test]

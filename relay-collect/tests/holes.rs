@@ -1,6 +1,9 @@
 //! Holes in the numbers of writers: real ones hold nothing up, and nothing grows with what is behind them.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod common;
+
+use common::skipped;
 use relay_collect::read::{ArchiveFd, ArchiveName, Audit, Store, Verdict};
 use relay_collect::{Collector, Control, Options};
 use relay_fmt::archive::{ScanOptions, read_block, scan};
@@ -136,8 +139,7 @@ fn what_is_finished_stays_so_where_its_file_cannot_be_deleted() {
     write(&mut first.writer(), 'f', 0, 100);
     drop(first);
     let Some(kept) = Immutable::new(&file) else {
-        println!("skipped: no file here can be made immutable");
-        return;
+        return skipped("no file here can be made immutable");
     };
     for round in 0..3 {
         // Archives of others come in between, and the newest alone is asked by the next start.

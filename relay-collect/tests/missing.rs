@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::Dir;
+use common::{Dir, said};
 use relay_collect::read::ArchiveName;
 use relay_collect::{Collector, Control, Options};
 use relay_log::channel::{Config, RawChannel};
@@ -119,10 +119,6 @@ fn what_retention_deleted_long_ago_stays_explained() {
     let (code, audit) = dir.audit();
     assert!(code == 1 || code == 3, "{audit}");
     assert!(audit.to_string().contains(&name(gone)), "{audit}");
-}
-
-fn said(output: &std::process::Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 const LINES: &[u8] = br#"{"status": 503, "id": {"port": 17}, "user": "jb", "b.c": 1}

@@ -3,23 +3,19 @@
 
 mod common;
 
-use common::{Dir, Mini, lines};
+use common::{Dir, Mini, lines, said, skipped};
 use relay_collect::{Collector, Control, Options};
 use relay_log::channel::{Config, Counter, RawChannel};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Waits until something is so; a test that never ends names its place.
@@ -359,7 +355,7 @@ fn lines_of_json_have_the_level_that_they_say() {
 fn unreadable(dir: &Dir, file: &Path, n: u32, arguments: &[&str]) -> Option<Command> {
     let tried = Command::new("strace").args(["-D", "-qq", "-e", "trace=none", "true"]).output();
     if !tried.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: there is no strace that may trace");
+        skipped("there is no strace that may trace");
         return None;
     }
     let mut command = Command::new("strace");

@@ -4,7 +4,7 @@
 mod common;
 
 use common::Dir;
-use relay_collect::{Options, holder};
+use relay_collect::{Holder, Options, holder};
 use relay_log::channel::{Config, RawChannel};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,10 @@ fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
         assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+fn at_work(dir: &Dir) -> Option<Holder> {
+    holder(dir.path()).unwrap()
 }
 
 #[test]
@@ -26,17 +30,17 @@ fn a_backlog_is_compressed_less() {
     for i in 0..30_000 {
         writer.write(format!("line {i} of a backlog that waits").as_bytes()).unwrap();
     }
-    assert_eq!(holder(dir.path()), None);
+    assert_eq!(at_work(&dir), None);
     let spawned = relay_collect::spawn(options).unwrap();
     wait_until("a backlog is seen", || {
-        holder(dir.path()).is_some_and(|h| h.levels == [("app".to_owned(), -4)])
+        at_work(&dir).is_some_and(|h| h.levels == [("app".to_owned(), -4)])
     });
     let status = dir.run(&["status", "--format", "json"]);
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["collector"]["pid"], std::process::id());
-    wait_until("it is over", || holder(dir.path()).is_some_and(|h| h.levels.is_empty()));
+    wait_until("it is over", || at_work(&dir).is_some_and(|h| h.levels.is_empty()));
     spawned.stop().unwrap();
-    assert_eq!(holder(dir.path()), None);
+    assert_eq!(at_work(&dir), None);
     assert_eq!(dir.cat(&["--grep", "of a backlog"]).len(), 30_000);
     assert_eq!(dir.audit().0, 0);
 }

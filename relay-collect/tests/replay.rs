@@ -3,6 +3,9 @@
 //! and with the real logs of `../shared/data`, where they are.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod common;
+
+use common::skipped;
 use relay_collect::Options;
 use relay_collect::query::Filter;
 use relay_collect::read::{ArchiveFd, ArchiveName, Audit, Snapshot, Store, Verdict};
@@ -119,8 +122,7 @@ fn text_comes_back() {
 fn real_logs_come_back() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let Ok(entries) = std::fs::read_dir(&data) else {
-        println!("skipped: there is no {}", data.display());
-        return;
+        return skipped(&format!("there is no {}", data.display()));
     };
     for entry in entries {
         let path = entry.unwrap().path();

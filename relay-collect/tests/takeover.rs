@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::Dir;
+use common::{Dir, skipped};
 use relay_collect::{Collector, Control, Options};
 use relay_log::channel::ChannelReader;
 
@@ -18,8 +18,7 @@ fn drain(options: &Options) -> Collector {
 fn what_is_durable_stays_so() {
     let dir = Dir::new();
     if relay_log::channel::is_in_memory(std::fs::File::open(dir.path()).unwrap()) {
-        println!("skipped: temporary files stand in memory, where nothing is durable");
-        return;
+        return skipped("temporary files stand in memory, where nothing is durable");
     }
     let options = Options::new(dir.path());
     let channel = dir.channel("app");

@@ -35,7 +35,17 @@
 //! A forked child gets channels of its own at its first call, spans that are open included, and no
 //! helper threads. A `vfork` child must not log.
 //!
-//! Without its features the crate is [`channel`] alone.
+//! # Features
+//!
+//! | feature | what | by default |
+//! |---|---|---|
+//! | `log` | the logger for the crate `log`: `Relay`, its `Builder`, filters | yes |
+//! | `tracing` | the layer for `tracing`: `RelayLayer` | yes |
+//! | `macros` | `info!` and its kind: messages that are formatted when they are read | yes |
+//! | `max_level_off` … `max_level_trace` | the crate's own macros of what is less urgent compile to nothing | no |
+//! | `release_max_level_off` … | the same where debug assertions are off | no |
+//!
+//! Without features the crate is [`channel`] alone.
 
 pub mod channel;
 

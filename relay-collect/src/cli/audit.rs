@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing lost; 1 lost, with the list; 2 it is no directory of logs;\n\
-        3 it cannot tell, with why: archives are missing that retention did not delete, for example,\n\
-        or nothing was ever recorded"
+    after_help = "Exit codes: 0 nothing lost; 1 lost, with the list; 2 it is no directory of\n\
+        logs; 3 it cannot tell, with why: archives are missing that retention did not\n\
+        delete, for example, or nothing was ever recorded."
 )]
 pub(crate) struct AuditArgs {
     #[command(flatten)]

@@ -1,9 +1,9 @@
 //! Records, as people and programs want them.
 
 use super::DirArgs;
-use super::output::{Output, STDOUT};
+use super::output::Output;
 use super::stats;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -12,7 +12,7 @@ use relay_collect::query::{Expr, Filter, Grep};
 use relay_collect::read::{Count, Follow, Snapshot, Store};
 use relay_collect::render::{Column, Event, Format, Options, Renderer};
 use relay_fmt::callsite::Level;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,18 +23,21 @@ use std::time::Duration;
 /// What stands below the help: the language of `--where`, docs/search.md in short.
 const WHERE: &str = "\
 --where: comparisons NAME OP VALUE, joined by && and ||, with ! and ( ):
-  NAME    level, target, message, time, channel, pid, tid, thread, program, host, module, file,
-          line; span.name, span.FIELD of any span around the record; FIELD of the record, or of a message
-          that is a JSON object (id.port for nested ones); field.level for a field of such a name,
-          quotes for one with signs in it: '\"user-agent\" *= curl'. A NAME alone: it is there.
+  NAME    level, target, message, time, channel, pid, tid, thread, program,
+          host, module, file, line; span.name, span.FIELD of any span around the
+          record; FIELD of the record, or of a message that is a JSON object
+          (id.port for nested ones); field.level for a field of such a name,
+          quotes for one with signs in it: '\"user-agent\" *= curl'. A NAME
+          alone: it is there.
   OP      == != < <= > >=   numbers as numbers, text as bytes
           ^= $= *=          begins with, ends with, contains
           ~                 matches a regular expression
-  VALUE   a word or number, text between quotes; a level; a time as --since takes it
-  What a record does not have makes a comparison false, also with !=. Levels are ordered by urgency:
-  error < warn < info < debug < trace, so 'level <= warn' is --level warn.
-  A field that no record has, most likely misspelt, is said on standard error; so is a channel that
-  there is not, and where all are such, the exit code is 2.";
+  VALUE   a word or number, text between quotes; a level; a time as for --since
+  What a record does not have makes a comparison false, also with !=. Levels are
+  ordered by urgency: error < warn < info < debug < trace, so 'level <= warn' is
+  --level warn.
+  A field that no record has, most likely misspelt, is said on standard error;
+  so is a channel that there is not, and where all are such, the exit code is 2.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = WHERE, after_help = "--help shows the language of --where.")]
@@ -46,7 +49,7 @@ pub(crate) struct CatArgs {
     #[arg(short, long, conflicts_with_all = ["reverse", "count", "stats", "output"])]
     follow: bool,
     /// Only the newest N
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = super::number::<usize>)]
     lines: Option<usize>,
     /// The newest first
     #[arg(short, long)]
@@ -77,7 +80,7 @@ pub(crate) struct CatArgs {
     #[arg(long)]
     channel: Vec<String>,
     /// Records of this process; may be repeated
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = super::number::<u32>)]
     pid: Vec<u32>,
     /// Messages that match this regular expression; may be repeated: then all must match
     #[arg(long, value_name = "REGEX")]
@@ -91,7 +94,8 @@ pub(crate) struct CatArgs {
     /// How records are shown
     #[arg(long, env = "RELAY_FORMAT", value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Only these, in this order: time, level, target, message, channel, pid, thread, span.NAME, NAME, …
+    /// Only these, in this order: time, level, target, message, channel, pid, thread, span.NAME, NAME, … A
+    /// field that no record has is said on standard error
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = column)]
     fields: Vec<Column>,
     /// Write to a file, compressed if its name ends in .zst; it appears when it is whole
@@ -100,7 +104,7 @@ pub(crate) struct CatArgs {
     /// Replace the file if it exists
     #[arg(long, requires = "output")]
     force: bool,
-    /// End records with NUL instead of a newline (raw)
+    /// End records with NUL instead of a newline
     #[arg(short = '0', long)]
     null: bool,
     /// Show begin and end of spans too
@@ -124,6 +128,14 @@ fn column(name: &str) -> Result<Column, String> {
 impl CatArgs {
     fn zone(&self) -> TimeZone {
         self.tz.as_ref().map_or_else(TimeZone::system, |zone| zone.get().clone())
+    }
+
+    /// Times are UTC where the system's zone is not known: that is said where somebody has named one.
+    fn know_zone(&self) {
+        let named = std::env::var_os("TZ").is_some_and(|name| !name.is_empty());
+        if named && self.tz.is_none() && TimeZone::try_system().is_err() {
+            super::say("note: TZ names no time zone that is known here: times are UTC");
+        }
     }
 
     fn filter(&self) -> Result<Filter> {
@@ -160,7 +172,7 @@ impl CatArgs {
         if let Some(expr) = &self.expr {
             filter = filter.expr(Expr::parse_at(expr, now, &zone)?);
         }
-        Ok(filter)
+        Ok(if self.count { filter } else { filter.shown(&self.fields) })
     }
 
     /// Says which of the channels that are asked for there are not. Where there is none of them, nothing
@@ -244,6 +256,8 @@ impl Pieces {
         }
         match self.failed {
             None => self.output.finish(),
+            // Nobody reads any more: `relay-collect cat | head` is no error.
+            Some(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             Some(error) => Err(self.output.failed(error)),
         }
     }
@@ -290,6 +304,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         super::out::say("--fields cannot be used with --format raw, which is the message alone");
         return Ok(ExitCode::from(2));
     }
+    args.know_zone();
     let mut filter = match args.filter() {
         Ok(filter) => filter,
         Err(error) => {
@@ -319,7 +334,7 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         unknown.iter().for_each(|note| super::out::say(note));
     }
     if args.explain {
-        eprintln!("{}", snapshot.plan);
+        let _ = writeln!(std::io::stderr(), "{}", snapshot.plan);
     }
     if let Some(mut follow) = follow {
         follow.resume(snapshot);
@@ -340,16 +355,16 @@ fn show(
         let none = &mut |_: &[u8]| ControlFlow::Continue(());
         let counts = snapshot.work(filter, false, &Count::default, none);
         let count = counts.iter().map(|count| count.0).sum::<u64>();
-        writeln!(std::io::stdout(), "{count}").context(STDOUT)?;
+        writeln!(super::out::findings(), "{count}")?;
     } else if args.stats {
         let zone = args.zone();
         let counted = stats::count(snapshot, filter, &zone);
         let mut stdout = super::out::stdout();
-        let written = match args.format {
-            Format::Json => stats::write_json(&counted, &mut stdout),
-            _ => stats::write_text(&counted, &zone, &mut stdout),
-        };
-        written.and_then(|()| Ok(stdout.flush()?)).context(STDOUT)?;
+        match args.format {
+            Format::Json => stats::write_json(&counted, &mut stdout)?,
+            _ => stats::write_text(&counted, &zone, &mut stdout)?,
+        }
+        stdout.flush()?;
     } else if let Some(most) = args.lines {
         newest(snapshot, filter, args, most, out);
     } else {

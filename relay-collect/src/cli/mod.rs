@@ -15,11 +15,13 @@ mod verify;
 pub(crate) use out::say;
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use relay_collect::read::Store;
-use std::ffi::OsString;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 /// Collects relay channels into compressed archives, exactly once.
 ///
@@ -38,8 +40,9 @@ use std::process::ExitCode;
         relay-collect cat --dir logs --since -15min --level warn --grep timeout\n  \
         relay-collect cat --dir logs --where 'latency_ms > 100 && target ^= \"api\"'\n  \
         relay-collect audit --dir logs                 is anything missing?\n\n\
-        Exit codes: 0 all is well; 1 it failed, or something is lost, damaged or could not be read;\n\
-        2 wrong usage, also a directory that is none of logs; 3 (audit) it cannot tell."
+        Exit codes: 0 all is well; 1 it failed, or something is lost, damaged or could\n\
+        not be read; 2 wrong usage, also a directory that is none of logs, and channels\n\
+        that are not there; 3 (audit) it cannot tell."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -76,7 +79,7 @@ pub(crate) struct DirArgs {
     #[arg(long, env = "RELAY_LIVE_DIR")]
     pub(crate) live_dir: Option<PathBuf>,
     /// Trust channels of this user too
-    #[arg(long, env = "RELAY_ALLOW_UID", value_name = "UID")]
+    #[arg(long, env = "RELAY_ALLOW_UID", value_name = "UID", value_parser = number::<u32>)]
     pub(crate) allow_uid: Option<u32>,
 }
 
@@ -139,6 +142,27 @@ pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
+/// What was asked for; who asks for what cannot be is told so, and the process ends.
+pub(crate) fn parse() -> Cli {
+    let matches = without_empty(Cli::command()).get_matches_from(arguments());
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// A variable that is empty counts as not set, as it does in programs that log.
+fn without_empty(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let arg = |arg: clap::Arg| match arg.get_env().is_some_and(is_empty) {
+        true => arg.env(None::<&'static str>),
+        false => arg,
+    };
+    command.mut_args(arg).mut_subcommands(without_empty)
+}
+
+/// Reads a number, or says what one looks like.
+pub(crate) fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| "write a whole number, as in 20")
+}
+
 /// The arguments, with the directory behind the command also where it was said before it.
 pub(crate) fn arguments() -> Vec<OsString> {
     let mut all: Vec<OsString> = std::env::args_os().collect();
@@ -183,16 +207,16 @@ pub(crate) fn dispatch(cli: Cli) -> Result<ExitCode> {
         (Some(Command::Pipe(args)), _) => pipe::pipe(&args),
         (None, Some(args)) => run::run(args),
         (None, None) => {
-            Cli::command().print_help()?;
+            let _ = Cli::command().print_help();
             Ok(ExitCode::from(2))
         }
     }
 }
 
-/// Whether somebody has stopped reading: `relay-collect cat | head` is no error.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-    })
+/// Lets this process have as many open files as it may: readers hold all archives open, so that none goes
+/// while they read, and the usual 1024 are too few for a month of hourly ones.
+pub(crate) fn raise_limits() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where that is not allowed, what cannot be opened is said.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

@@ -1,5 +1,6 @@
 //! Where records are written: standard output, or a file that appears when it is whole.
 
+use super::out::STDOUT;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -10,9 +11,6 @@ use std::path::{Path, PathBuf};
 
 /// The level that text is compressed with.
 const LEVEL: i32 = 3;
-
-/// What could not be done when nothing else is known.
-pub(crate) const STDOUT: &str = "cannot write to standard output";
 
 /// Where records go.
 pub(crate) enum Output {

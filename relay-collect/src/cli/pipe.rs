@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "SIGTERM and SIGINT end it behind what was written until then, also behind a line without its end."
+    after_help = "SIGTERM and SIGINT end it behind what was written until then, also behind a line\n\
+        without its end."
 )]
 pub(crate) struct PipeArgs {
     #[command(flatten)]

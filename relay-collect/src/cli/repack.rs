@@ -3,6 +3,7 @@
 use super::DirArgs;
 use anyhow::Result;
 use clap::Args;
+use relay_collect::render::escape_text;
 use relay_collect::{Repacked, repack};
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,9 +21,10 @@ pub(crate) struct RepackArgs {
 
 pub(crate) fn run(args: &RepackArgs) -> Result<ExitCode> {
     DirArgs { dir: args.dir.clone(), live_dir: None, allow_uid: None }.store()?;
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out::findings();
     let (mut all, mut left, mut written) = ((0, 0), false, Ok(()));
     repack(&args.dir, args.level, &mut |file, became| {
+        let file = escape_text(file);
         let line = match became {
             Repacked::Done { before, after } => {
                 all = (all.0 + before, all.1 + after);

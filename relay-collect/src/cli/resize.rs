@@ -1,11 +1,12 @@
 //! Asking programs for other buffer sizes while they run.
 
 use super::{DirArgs, usage};
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use relay_collect::args::ByteSize;
 use relay_collect::read::Channels;
 use relay_log::channel::{ChannelReader, Counter, Status};
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
@@ -13,10 +14,12 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A smaller size takes nothing from records: sub-buffers beyond it are given back once they are\n\
-        archived and the channel has been idle for a second, never under load. What may wait is not\n\
-        lowered. A request takes the place of an earlier one, also of growth that is under way.\n\n\
-        Exit codes: 0 it was asked for; 1 it failed; 2 no such live channel, or a size that cannot be."
+    after_help = "A smaller size takes nothing from records: sub-buffers beyond it are given back\n\
+        once they are archived and the channel has been idle for a second, never under\n\
+        load. What may wait is not lowered. A request takes the place of an earlier one,\n\
+        also of growth that is under way.\n\n\
+        Exit codes: 0 it was asked for; 1 it failed; 2 no such live channel, or a size\n\
+        that cannot be."
 )]
 pub(crate) struct ResizeArgs {
     #[command(flatten)]
@@ -44,13 +47,19 @@ pub(crate) fn resize(args: &ResizeArgs) -> Result<ExitCode> {
     }
     let mut asked = Vec::new();
     for (file, reader) in chosen {
-        let before = reader.status()?;
-        reader.request_resize(args.size.bytes())?;
+        let before = reader.status().with_context(|| file.to_owned())?;
+        reader.request_resize(args.size.bytes()).map_err(|errno| match errno {
+            // It was opened for reading, since it could not be opened for more.
+            Errno::BADF => {
+                anyhow!("{file}: it may be read, not written: nothing can be asked of it")
+            }
+            errno => anyhow::Error::from(errno).context(file.to_owned()),
+        })?;
         asked.push((file, reader, before));
     }
     let until = Instant::now() + PATIENCE;
     for (file, reader, before) in asked {
-        match taken_up(reader, &before, until)? {
+        match taken_up(reader, &before, until).with_context(|| file.to_owned())? {
             Some(now) => tell(args.size, file, &now)?,
             None => super::say(&format!(
                 "{file}: its program has not taken that up in {} s: it is stopped or very busy, or its channel \
@@ -66,7 +75,7 @@ pub(crate) fn resize(args: &ResizeArgs) -> Result<ExitCode> {
 fn choose<'c>(channels: &'c Channels, name: &str) -> Result<Vec<(&'c str, &'c ChannelReader)>> {
     let (mut chosen, mut others) = (Vec::new(), BTreeSet::new());
     for (file, reader) in &channels.channels {
-        if !reader.is_alive()? {
+        if !reader.is_alive().with_context(|| file.clone())? {
             continue;
         }
         let own = reader.identity().name.as_str();
@@ -96,7 +105,7 @@ fn check(size: ByteSize, file: &str, reader: &ChannelReader) -> Result<()> {
             "{file}: {size} is too small: a channel keeps two sub-buffers at least, here {least}"
         )));
     }
-    let most = reader.most_bytes()?;
+    let most = reader.most_bytes().with_context(|| file.to_owned())?;
     if size.bytes() > most {
         let most = short(most);
         return Err(usage(format!(
@@ -133,6 +142,6 @@ fn tell(size: ByteSize, file: &str, now: &Status) -> std::io::Result<()> {
         ""
     };
     let cap = short(now.cap);
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out::findings();
     writeln!(out, "{file}: keeps {size} allocated{has}; up to {cap} may wait")
 }

@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 use clap::Args;
-use relay_collect::args::{ByteSize, HumanDuration};
+use relay_collect::args::{ArgError, ByteSize, HumanDuration};
 use relay_collect::read::Store;
 use relay_collect::{CollectError, Collector, Control, Options, Repack};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "RELAY_LIVE_DIR")]
     live_dir: Option<PathBuf>,
     /// Trust channels of this user too
-    #[arg(long, env = "RELAY_ALLOW_UID", value_name = "UID")]
+    #[arg(long, env = "RELAY_ALLOW_UID", value_name = "UID", value_parser = super::number::<u32>)]
     allow_uid: Option<u32>,
     /// Archive what is there, seal the archives, and exit
     #[arg(long)]
@@ -34,16 +35,16 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "once")]
     standby: bool,
     /// Seal an archive when it is larger
-    #[arg(long, env = "RELAY_ROTATE_SIZE", default_value = "64MiB", value_name = "SIZE")]
+    #[arg(long, env = "RELAY_ROTATE_SIZE", default_value = "64MiB", value_name = "SIZE", value_parser = rotate::<ByteSize>)]
     rotate_size: ByteSize,
     /// Seal an archive when it is older
-    #[arg(long, env = "RELAY_ROTATE_AGE", default_value = "1h", value_name = "TIME")]
+    #[arg(long, env = "RELAY_ROTATE_AGE", default_value = "1h", value_name = "TIME", value_parser = rotate::<HumanDuration>)]
     rotate_age: HumanDuration,
     /// Delete the oldest archives while all together are larger
-    #[arg(long, env = "RELAY_KEEP_SIZE", value_name = "SIZE")]
+    #[arg(long, env = "RELAY_KEEP_SIZE", value_name = "SIZE", value_parser = keep::<ByteSize>)]
     keep_size: Option<ByteSize>,
     /// Delete archives whose newest record is older
-    #[arg(long, env = "RELAY_KEEP_AGE", value_name = "TIME")]
+    #[arg(long, env = "RELAY_KEEP_AGE", value_name = "TIME", value_parser = keep::<HumanDuration>)]
     keep_age: Option<HumanDuration>,
     /// Delete the oldest archives of a channel while it has more
     #[arg(long, env = "RELAY_KEEP_COUNT", value_name = "N", value_parser = at_least_one)]
@@ -71,6 +72,27 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(count) => Ok(count),
         Err(_) => Err("it is a number of archives".into()),
     }
+}
+
+/// Nothing at all is most likely meant to be no limit.
+fn above_zero<T>(text: &str, zero: &str) -> Result<T, String>
+where
+    T: FromStr<Err = ArgError> + PartialEq,
+{
+    let value: T = text.parse().map_err(|error: ArgError| error.to_string())?;
+    if "0".parse().is_ok_and(|nothing: T| nothing == value) {
+        Err(zero.to_owned())
+    } else {
+        Ok(value)
+    }
+}
+
+fn rotate<T: FromStr<Err = ArgError> + PartialEq>(text: &str) -> Result<T, String> {
+    above_zero(text, "0 would seal an archive behind every block")
+}
+
+fn keep<T: FromStr<Err = ArgError> + PartialEq>(text: &str) -> Result<T, String> {
+    above_zero(text, "0 would keep nothing but the newest; without the option everything is kept")
 }
 
 fn octal(text: &str) -> Result<u32, String> {
@@ -113,7 +135,7 @@ fn open(args: &RunArgs, control: &Control) -> Result<Option<Collector>, CollectE
                     return Ok(None);
                 }
                 if !told {
-                    eprintln!("relay-collect: {error}; waiting");
+                    super::say(&format!("{error}; waiting"));
                     told = true;
                 }
                 std::thread::sleep(Duration::from_millis(100));

@@ -85,7 +85,7 @@ pub(crate) fn write_text(stats: &Stats, zone: &TimeZone, out: &mut impl Write) -
         format!("{:5} {}: {shown}", level(of.level), text(&of.target))
     })?;
     table(out, stats, "writer", &stats.writers, |of| {
-        format!("{}[{}]/{} {}", of.channel, of.pid, of.writer, text(&of.thread))
+        format!("{}[{}]/{} {}", text(&of.channel), of.pid, of.writer, text(&of.thread))
     })?;
     let seconds = stats.buckets().seconds();
     writeln!(out, "\n{:>12}         time, every {}", "records", span(seconds))?;

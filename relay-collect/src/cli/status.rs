@@ -3,9 +3,12 @@
 use super::{DirArgs, Report};
 use anyhow::Result;
 use clap::Args;
+use relay_collect::Holder;
 use relay_collect::read::Store;
+use relay_collect::render::escape_text;
 use relay_log::channel::{ChannelReader, Counter, State, Sub};
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -14,7 +17,7 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     dir: DirArgs,
     /// How it is shown
-    #[arg(long, value_enum, default_value_t = Report::Text)]
+    #[arg(long, env = "RELAY_REPORT", value_enum, default_value_t = Report::Text)]
     format: Report,
 }
 
@@ -95,7 +98,8 @@ impl Shown {
             (true, _) => "alive",
             (false, _) => "its process is gone",
         };
-        writeln!(out, "{} · pid {} · {} · {state}", self.channel, self.pid, self.program)?;
+        let program = escape_text(&self.program);
+        writeln!(out, "{} · pid {} · {program} · {state}", self.channel, self.pid)?;
         writeln!(
             out,
             "  allocated {:.2} MiB · may wait {:.0} MiB, then {} · waits for the collector {:.2} MiB",
@@ -149,6 +153,47 @@ fn sub_buffers(subs: &[Sub]) -> SubBuffers {
     count
 }
 
+/// The collector of the directory.
+enum Collector {
+    None,
+    At(Holder),
+    /// Why it is not known.
+    Unknown(std::io::Error),
+}
+
+impl Collector {
+    fn of(holder: std::io::Result<Option<Holder>>) -> Self {
+        holder.map_or_else(Self::Unknown, |holder| holder.map_or(Self::None, Self::At))
+    }
+
+    fn json(&self) -> Value {
+        match self {
+            Self::None => Value::Null,
+            Self::Unknown(why) => json!({ "why": why.to_string() }),
+            Self::At(holder) => {
+                let level = |(channel, level)| json!({ "channel": channel, "level": level });
+                let levels: Vec<_> =
+                    holder.levels.iter().map(|of| (&of.0, of.1)).map(level).collect();
+                json!({ "pid": holder.pid, "lowered_levels": levels })
+            }
+        }
+    }
+
+    fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let holder = match self {
+            Self::None => return writeln!(out, "no collector"),
+            Self::Unknown(why) => return writeln!(out, "collector: cannot tell: {why}"),
+            Self::At(holder) => holder,
+        };
+        let pid = holder.pid.map_or("unknown".into(), |pid| pid.to_string());
+        writeln!(out, "collector · pid {pid}")?;
+        for (channel, level) in &holder.levels {
+            writeln!(out, "  {channel}: compressed less, at level {level}: there is a backlog")?;
+        }
+        Ok(())
+    }
+}
+
 /// A file that is no channel, and why.
 type Refused = (String, String);
 
@@ -159,48 +204,36 @@ fn code(refused: &[Refused]) -> ExitCode {
 
 fn shown(store: &Store) -> Result<(Vec<Shown>, Vec<Refused>)> {
     let channels = store.channels()?;
-    let mut all = Vec::new();
-    for (file, reader) in &channels.channels {
-        all.push(Shown::of(file.clone(), reader)?);
-    }
     let refused = channels.refused.iter().map(|(file, why)| (file.clone(), why.to_string()));
-    Ok((all, refused.collect()))
+    let (mut all, mut refused) = (Vec::new(), refused.collect::<Vec<_>>());
+    for (file, reader) in &channels.channels {
+        match Shown::of(file.clone(), reader) {
+            Ok(shown) => all.push(shown),
+            Err(error) => refused.push((file.clone(), error.to_string())),
+        }
+    }
+    Ok((all, refused))
 }
 
 pub(crate) fn status(args: &StatusArgs) -> Result<ExitCode> {
     let (channels, refused) = shown(&args.dir.store()?)?;
-    let code = code(&refused);
-    let collector = relay_collect::holder(&args.dir.dir);
-    let mut out = std::io::stdout().lock();
+    let collector = Collector::of(relay_collect::holder(&args.dir.dir));
+    let code = match collector {
+        Collector::Unknown(_) => ExitCode::FAILURE,
+        _ => code(&refused),
+    };
+    let mut out = super::out::stdout();
     if args.format == Report::Json {
-        let refused: Vec<_> = refused
-            .iter()
-            .map(|(file, why)| serde_json::json!({ "file": file, "why": why }))
-            .collect();
-        let collector = collector.map(|holder| {
-            let level =
-                |(channel, level)| serde_json::json!({ "channel": channel, "level": level });
-            let levels: Vec<_> = holder.levels.into_iter().map(level).collect();
-            serde_json::json!({ "pid": holder.pid, "lowered_levels": levels })
-        });
-        let all = serde_json::json!({
-            "collector": collector, "channels": channels, "refused": refused
+        let refused: Vec<_> =
+            refused.iter().map(|(file, why)| json!({ "file": file, "why": why })).collect();
+        let all = json!({
+            "collector": collector.json(), "channels": channels, "refused": refused
         });
         writeln!(out, "{all}")?;
+        out.flush()?;
         return Ok(code);
     }
-    match collector {
-        None => writeln!(out, "no collector")?,
-        Some(holder) => {
-            writeln!(out, "collector · pid {}", holder.pid)?;
-            for (channel, level) in holder.levels {
-                writeln!(
-                    out,
-                    "  {channel}: compressed less, at level {level}: there is a backlog"
-                )?;
-            }
-        }
-    }
+    collector.write(&mut out)?;
     if channels.is_empty() {
         writeln!(out, "no live channels")?;
     }
@@ -208,7 +241,8 @@ pub(crate) fn status(args: &StatusArgs) -> Result<ExitCode> {
         channel.write(&mut out)?;
     }
     for (file, why) in refused {
-        writeln!(out, "{file}: {why}")?;
+        writeln!(out, "{}: {why}", escape_text(&file))?;
     }
+    out.flush()?;
     Ok(code)
 }

@@ -1,9 +1,10 @@
 //! Everything that a reader relies on, checked.
 
 use super::DirArgs;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use relay_collect::read::{ArchiveFd, ArchiveName};
+use relay_collect::render::escape_text;
 use relay_fmt::archive;
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,12 +27,17 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode> {
         let archives = archives.archive_dir().to_owned();
         files.extend(ArchiveName::list(&archives)?.iter().map(|name| archives.join(&name.file)));
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out::findings();
+    if files.is_empty() {
+        writeln!(out, "there are no archives")?;
+    }
     let mut sound = true;
     for path in &files {
-        let bytes = ArchiveFd::open(path).with_context(|| path.display().to_string())?;
-        let name = path.display();
-        match archive::verify(&bytes) {
+        let name = escape_text(&path.to_string_lossy());
+        let report = ArchiveFd::open(path)
+            .map_err(|error| format!("cannot be read: {error}"))
+            .and_then(|bytes| archive::verify(&bytes).map_err(|error| format!("DAMAGED: {error}")));
+        match report {
             Ok(report) => {
                 let (blocks, rows) = (report.blocks, report.rows);
                 let open = if report.sealed { "" } else { ", still open" };
@@ -43,7 +49,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode> {
                 sound &= report.is_sound();
             }
             Err(error) => {
-                writeln!(out, "{name}: DAMAGED: {error}")?;
+                writeln!(out, "{name}: {error}")?;
                 sound = false;
             }
         }

@@ -1,9 +1,10 @@
 //! The options that choose events.
 
 use super::condition::raw_level;
+use super::name::Name;
 use super::{BlockFacts, Expr};
 use crate::args::ArgError;
-use crate::render::{Event, is_span};
+use crate::render::{Column, Event, is_span};
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
 use relay_fmt::block::columns::Condition;
@@ -93,6 +94,8 @@ pub struct Filter {
     until_ns: Option<i64>,
     greps: Vec<Grep>,
     exprs: Vec<Expr>,
+    /// Fields that are shown of what passes.
+    shown: Vec<Name>,
     spans: bool,
     message: Vec<u8>,
 }
@@ -151,10 +154,20 @@ impl Filter {
         self
     }
 
-    /// The names of fields that expressions ask for and that nothing was seen of so far.
+    /// What passes is shown with these columns: [`Store::unknown_fields`] says which of their fields
+    /// nothing has.
+    ///
+    /// [`Store::unknown_fields`]: crate::read::Store::unknown_fields
+    pub fn shown(mut self, columns: &[Column]) -> Self {
+        self.shown.extend(columns.iter().filter_map(Column::field).cloned());
+        self
+    }
+
+    /// The names of fields that are asked for and that nothing was seen of so far.
     pub(crate) fn unseen_fields(&self) -> Vec<String> {
+        let shown = self.shown.iter().filter(|name| !name.is_seen()).map(Name::as_str);
         let mut names: Vec<_> =
-            self.exprs.iter().flat_map(Expr::unseen).map(str::to_owned).collect();
+            self.exprs.iter().flat_map(Expr::unseen).chain(shown).map(str::to_owned).collect();
         names.sort();
         names.dedup();
         names
@@ -163,6 +176,7 @@ impl Filter {
     /// Something has a field of this name.
     pub(crate) fn see_field(&self, name: &str) {
         self.exprs.iter().for_each(|expr| expr.see(name));
+        self.shown.iter().filter(|own| own.as_str() == name).for_each(Name::see);
     }
 
     /// The same without patterns and expressions.

@@ -35,7 +35,7 @@ mod parse;
 mod tests;
 
 pub use filter::{Filter, Grep, target_matches};
-pub(crate) use name::nearest;
+pub(crate) use name::{Name, nearest};
 
 use crate::render::Event;
 use jiff::Timestamp;

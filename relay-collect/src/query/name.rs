@@ -1,29 +1,29 @@
-//! Names of fields in expressions, and whether anything was seen that has one.
+//! Names of fields that somebody asks for, and whether anything was seen that has one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The name of a field. Clones, which threads use, share what was seen.
 #[derive(Debug, Clone)]
-pub(super) struct Name {
+pub(crate) struct Name {
     text: String,
     seen: Arc<AtomicBool>,
 }
 
 impl Name {
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Something has a field of this name.
-    pub(super) fn see(&self) {
+    pub(crate) fn see(&self) {
         // Looked at first, so that threads do not take the word from each other for every record.
         if !self.is_seen() {
             self.seen.store(true, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn is_seen(&self) -> bool {
+    pub(crate) fn is_seen(&self) -> bool {
         self.seen.load(Ordering::Relaxed)
     }
 }

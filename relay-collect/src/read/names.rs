@@ -8,21 +8,27 @@ use super::plan::{self, Plan};
 use super::snapshot::Snapshot;
 use super::store::{Archive, Channels, Depth, Found, Store, When};
 use crate::query::{Expr, Filter, nearest};
+use crate::render::is_span;
 use memchr::memmem;
 use relay_fmt::archive::{BlockEntry, Summary, read_block, read_body, read_filter};
 use relay_fmt::block::columns::{self, Group};
 use relay_fmt::block::{BlockKind, RowBuffer};
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::Kind;
+use relay_fmt::rows::Source;
+use relay_fmt::value::Layout;
 use std::collections::BTreeSet;
 use std::io;
 
 impl Snapshot {
     /// Sees which fields the rows of live channels have, before they are shown and gone.
     pub(super) fn see_live_fields(&self, filter: &Filter) {
+        let of_filter = |source: &Source| filter.may_match_source(&source.channel, source.pid);
+        let meant = |rows: &&RowBuffer| rows.sources.iter().any(of_filter);
         for name in filter.unseen_fields() {
+            let mut live = self.live().iter().filter(meant);
             // What was not copied out is not looked through.
-            if !self.backlog().is_empty() || self.live().iter().any(|rows| may_have(rows, &name)) {
+            if !self.backlog().is_empty() || live.any(|rows| may_have(rows, &name)) {
                 filter.see_field(&name);
             }
         }
@@ -106,10 +112,14 @@ fn site_has(site: &Callsite, name: &str) -> bool {
 
 /// Whether some row may have such a field; what has a key somewhere in its bytes may.
 fn may_have(rows: &RowBuffer, name: &str) -> bool {
-    rows.callsites.iter().any(|site| site_has(site, name))
-        || memmem::find(&rows.payload, key(name).as_bytes()).is_some()
-        // They bring their callsites with them.
-        || rows.kind.contains(&Kind::InlineEvent)
+    let sites = || rows.callsites.iter();
+    let has = |text: &str| memmem::find(&rows.payload, text.as_bytes()).is_some();
+    sites().any(|site| site_has(site, name))
+        || has(&key(name))
+        // Names of key-values stand in the record.
+        || sites().any(|site| site.layout == Layout::Sparse) && has(name)
+        // They bring their callsites with them; a name may lie in two parts.
+        || rows.kind.iter().any(|kind| matches!(kind, Kind::InlineEvent | Kind::Fragment))
 }
 
 /// Those of the names that nothing in a block has; `None` where it cannot be read.
@@ -136,9 +146,16 @@ fn look(
             let has = |name: &str| group.callsite.as_ref().is_some_and(|s| site_has(s, name));
             unknown.retain(|name| !has(name));
         }
-        let brings = groups.iter().any(|group| group.kind == Kind::InlineEvent);
+        let meant = |kind, site: Option<&Callsite>| {
+            !is_span(kind)
+                && site.map_or(filter.may_match_raw(), |site| filter.may_match_site(site))
+        };
+        let named = columns::field_names(&body, meant).ok()?;
+        let of_rows = named.iter().flatten().filter(|name| name.parse::<u64>().is_err());
+        known.extend(of_rows.cloned());
+        unknown.retain(|name| named.as_ref().is_none_or(|names| !names.contains(name)));
         let text = read_filter(&archive.bytes, block).ok()?;
-        if !brings && unknown.iter().all(|name| !text.can_contain(key(name).as_bytes())) {
+        if named.is_some() && unknown.iter().all(|name| !text.can_contain(key(name).as_bytes())) {
             return Some(unknown);
         }
     }

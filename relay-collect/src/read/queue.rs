@@ -97,7 +97,8 @@ impl<'a> Queue<'a> {
     pub(crate) fn at_most(&self, most: usize) -> usize {
         let of = |due: &Due<'_>| match due.what {
             What::Piece(_) => 1,
-            What::Archive(closed) => usize::try_from(closed.blocks).unwrap_or(usize::MAX),
+            // What is said of it may be wrong; somebody is to read it.
+            What::Archive(closed) => usize::try_from(closed.blocks).unwrap_or(usize::MAX).max(1),
         };
         self.due.iter().fold(0, |sum: usize, due| sum.saturating_add(of(due)).min(most))
     }

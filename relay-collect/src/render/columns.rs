@@ -10,6 +10,7 @@ use super::json::{put_bytes, put_integer, put_key};
 use super::object::Object;
 use super::sites::{Keys, Show, Sites};
 use super::{Format, escape, json, logfmt, value};
+use crate::query::Name;
 use jiff::tz::TimeZone;
 use relay_fmt::callsite::{Level, Values};
 use relay_fmt::value::{FieldValue, Value};
@@ -25,7 +26,7 @@ enum Of {
     /// A field of the innermost span around the event that has it.
     SpanField(String),
     /// A field of the event.
-    Field(String),
+    Field(Name),
 }
 
 /// What every record may have, by the names that JSON has for it.
@@ -48,11 +49,23 @@ impl Column {
         let of = match (known, name.strip_prefix("span."), name.strip_prefix("field.")) {
             (Some(known), ..) => Of::Known(known),
             (_, Some(field), _) => Of::SpanField(field.to_owned()),
-            (.., Some(field)) => Of::Field(field.to_owned()),
-            _ => Of::Field(name.to_owned()),
+            (.., Some(field)) => Of::Field(field.into()),
+            _ => Of::Field(name.into()),
         };
-        let empty = matches!(&of, Of::SpanField(name) | Of::Field(name) if name.is_empty());
+        let empty = match &of {
+            Of::Known(_) => false,
+            Of::SpanField(name) => name.is_empty(),
+            Of::Field(name) => name.as_str().is_empty(),
+        };
         (!empty).then_some(Self(of))
+    }
+
+    /// The name of a field of events, if it is one.
+    pub(crate) const fn field(&self) -> Option<&Name> {
+        match &self.0 {
+            Of::Field(name) => Some(name),
+            _ => None,
+        }
     }
 }
 
@@ -108,13 +121,18 @@ impl Columns {
             Of::SpanField(name) => {
                 event.spans.iter().rev().find_map(|span| last_value(span.values(), name))
             }
-            Of::Field(name) => event.fields().and_then(|values| last_value(values, name)),
+            Of::Field(name) => {
+                let own = event.fields().and_then(|values| last_value(values, name.as_str()));
+                let has = own.is_some() || self.member(name.as_str(), event);
+                if has {
+                    name.see();
+                }
+                if own.is_none() {
+                    return has;
+                }
+                own
+            }
         };
-        if value.is_none()
-            && let Of::Field(name) = column
-        {
-            return self.member(name, event);
-        }
         let text = &mut self.text;
         if let Some(value) = &value {
             value::plain(value, text);
@@ -193,7 +211,7 @@ impl Columns {
                     if !std::mem::replace(&mut fields, true) {
                         out.extend_from_slice(b"\"fields\":");
                         let mut named = last_values(event.fields());
-                        named.retain(|(name, _)| is_field(columns, name));
+                        named.retain(|(name, _)| see_field(columns, name));
                         if columns.contains(&Of::Known(FIELDS)) {
                             let all = shown(event, &mut self.keys);
                             named.retain(|(name, _)| all.iter().all(|(other, _)| other != name));
@@ -237,15 +255,16 @@ impl Columns {
         out.pop();
         for column in columns {
             let Of::Field(name) = column else { continue };
-            if named.iter().any(|(known, _)| known == name) {
+            if named.iter().any(|(known, _)| known == name.as_str()) {
                 continue;
             }
-            if let Some(member) = object.find(name) {
+            if let Some(member) = object.find(name.as_str()) {
+                name.see();
                 out.extend(std::iter::repeat_n(
                     b',',
                     usize::from(std::mem::replace(&mut any, true)),
                 ));
-                put_key(name, out);
+                put_key(name.as_str(), out);
                 member.put_json(out);
             }
         }
@@ -289,13 +308,18 @@ impl Of {
             Self::Known("message") => "msg".to_owned(),
             Self::Known(name) => (*name).to_owned(),
             Self::SpanField(name) => format!("span.{name}"),
-            Self::Field(name) => name.clone(),
+            Self::Field(name) => name.as_str().to_owned(),
         }
     }
 }
 
-fn is_field(columns: &[Of], name: &str) -> bool {
-    columns.iter().any(|column| matches!(column, Of::Field(field) if field == name))
+/// Whether a field of this name, which an event has, is asked for.
+fn see_field(columns: &[Of], name: &str) -> bool {
+    let mut fields = columns.iter().filter_map(|column| match column {
+        Of::Field(field) if field.as_str() == name => Some(field),
+        _ => None,
+    });
+    fields.next().inspect(|field| field.see()).is_some()
 }
 
 /// What is wrong with a record whose values do not parse; else nothing.

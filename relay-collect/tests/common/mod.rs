@@ -115,6 +115,11 @@ impl Dir {
         lines(&output.stdout)
     }
 
+    /// The same, whatever else is damaged.
+    pub(crate) fn cat_only(&self, args: &[&str]) -> Vec<String> {
+        lines(&self.run(&[&["cat", "--format", "raw"], args].concat()).stdout)
+    }
+
     pub(crate) fn audit(&self) -> (i32, serde_json::Value) {
         let output = self.run(&["audit", "--format", "json"]);
         let audit = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
@@ -122,6 +127,18 @@ impl Dir {
         });
         (output.status.code().unwrap(), audit)
     }
+}
+
+/// What a command said on standard error.
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Says why a test does nothing here, also where what tests print is not shown.
+pub(crate) fn skipped(why: &str) {
+    use std::io::Write;
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "{test} skipped: {why}");
 }
 
 pub(crate) fn lines(bytes: &[u8]) -> Vec<String> {

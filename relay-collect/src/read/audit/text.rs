@@ -1,6 +1,7 @@
 //! The findings, for people.
 
 use super::{Audit, ChannelAudit, Verdict};
+use crate::render::escape_text as plain;
 use std::io::{self, Write};
 
 const fn word(verdict: Verdict) -> &'static str {
@@ -71,14 +72,6 @@ fn write_text(audit: &Audit, to: &mut dyn Write) -> io::Result<()> {
         writeln!(to, "doubt: {}", plain(doubt))?;
     }
     Ok(())
-}
-
-/// Text from files, on one line and without control characters.
-fn plain(text: &str) -> String {
-    let escaped = text
-        .chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() });
-    escaped.collect()
 }
 
 /// A number of bytes for people.

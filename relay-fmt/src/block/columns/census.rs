@@ -1,6 +1,7 @@
 //! Counting a block's rows by what its first frame says, without putting any together.
 
 use super::decode::{Class, Layout};
+use super::fields;
 use super::frames::{Frame, Packed};
 use super::program::{self, BARE_TEXT, END, Op};
 use super::split::{self, Split};
@@ -10,6 +11,7 @@ use crate::block::RowBuffer;
 use crate::bytes::{Cursor, Error, Result};
 use crate::callsite::Callsite;
 use crate::record::Kind;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What stands in a template where a value was.
@@ -70,8 +72,41 @@ pub fn census(body: &[u8], single: impl FnOnce(&[Group]) -> bool) -> Result<Cens
     Ok(Census { groups, rows })
 }
 
+/// The names of the fields that rows have of their own, of those kinds and callsites that `of` is true of;
+/// `None` where rows must be looked at for that.
+///
+/// # Errors
+/// When the body is damaged.
+pub fn field_names(
+    body: &[u8],
+    of: impl Fn(Kind, Option<&Callsite>) -> bool,
+) -> Result<Option<BTreeSet<String>>> {
+    let meta = Packed::split(body)?.unpack(Frame::Meta)?;
+    let mut table = RowBuffer::default();
+    let mut input = Cursor::new(&meta);
+    tables::get_meta(&mut input, &mut table)?;
+    let mut names = BTreeSet::new();
+    for class in &Layout::get(&mut input)?.classes {
+        let site = site(class, &table);
+        if !of(class.kind, site.map(AsRef::as_ref)) {
+            continue;
+        }
+        // Parts of larger records, and events that bring their callsites, tell nothing here.
+        let hidden = matches!(class.kind, Kind::Fragment | Kind::InlineEvent);
+        let told = site.is_none_or(|site| fields::names(class, site, &mut names).is_ok());
+        if hidden || !told {
+            return Ok(None);
+        }
+    }
+    Ok(Some(names))
+}
+
+fn site<'t>(class: &Class<'_>, table: &'t RowBuffer) -> Option<&'t Arc<Callsite>> {
+    (class.callsite as usize).checked_sub(1).and_then(|n| table.callsites.get(n))
+}
+
 fn group(class: &Class<'_>, table: &RowBuffer) -> Group {
-    let site = (class.callsite as usize).checked_sub(1).and_then(|n| table.callsites.get(n));
+    let site = site(class, table);
     let template = match site {
         Some(site) if site.template != "{0}" => site.template.clone(),
         _ => constants(&class.ops, class.program, class.program.first() == Some(&BARE_TEXT)),

@@ -6,6 +6,7 @@ use super::program::Op;
 use super::strings;
 use crate::callsite::Callsite;
 use crate::value::{Layout, MAX_DEPTH, NAMED, Type};
+use std::collections::BTreeSet;
 
 /// Where a field's value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,27 @@ pub(super) fn find(
         return Err(Strange);
     }
     Ok(found)
+}
+
+/// Adds the names of all fields; an argument without a name has its number.
+///
+/// # Errors
+/// When the class is not what its callsite says.
+pub(super) fn names(
+    class: &Class<'_>,
+    site: &Callsite,
+    names: &mut BTreeSet<String>,
+) -> Result<(), Strange> {
+    let mut walk = Walk { class, places: Places::default(), ops: class.ops.iter(), rest: &[] };
+    let mut next = 0;
+    while let Some((index, own, of)) = walk.begin(site, &mut next)? {
+        walk.value(of, 0)?;
+        names.insert(match index {
+            Some(index) if own.is_empty() => index.to_string(),
+            _ => String::from_utf8_lossy(own).into_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// Values that are not what the callsite says.

@@ -56,7 +56,7 @@ mod words;
 
 pub(super) use hash::hash;
 
-pub use census::{Census, Group, census, template_of};
+pub use census::{Census, Group, census, field_names, template_of};
 pub use condition::{Condition, FieldOf};
 pub use decode::decode;
 pub use encode::{Encoder, Precision, Summary, encode};
