@@ -7,9 +7,7 @@ use super::stamp::Stamp;
 use super::template::{
     BIAS, BINARY, DECIMAL, HEX, INTEGER, IPV4, MAX_SCALE, PADDED, STAMP, UUID, binary_mantissa,
 };
-
-/// Decimals with so many digits may be doubles.
-const LONG: usize = 14;
+use crate::block::filter::LONG;
 
 #[inline]
 const fn is_hex(byte: u8) -> bool {
