@@ -7,13 +7,13 @@
 
 use super::hash::{hash, mix};
 use super::split::{Hole, Split};
-use super::template::{BINARY, DECIMAL, INTEGER, STR, UUID};
+use super::template::{BINARY, DECIMAL, INTEGER, STAMP, STR, UUID};
 use crate::block::FilterBuilder;
 use crate::block::filter::is_of_number;
 use std::collections::HashMap;
 
-/// So many pieces with strings are remembered, a power of two.
-const STRINGS: usize = 4096;
+/// So many pieces of text are remembered, a power of two.
+const TEXTS: usize = 4096;
 /// So many numbers are remembered, a power of two.
 const NUMBERS: usize = 2048;
 /// Integers below this have no range and no grams.
@@ -31,6 +31,8 @@ enum Of {
     Decimal,
     /// Strings, and maybe others.
     Strings,
+    /// Something that begins with a time: hardly any comes twice, but for the one before.
+    Times,
     /// Others.
     Others,
 }
@@ -52,7 +54,7 @@ struct Piece {
 /// Remembers what has been added to a filter.
 #[derive(Debug, Default)]
 pub(super) struct Sift {
-    strings: Vec<Part>,
+    texts: Vec<Part>,
     /// Numbers, and in what they stand; 0 for none.
     numbers: Vec<(u64, u32)>,
     pieces: Vec<Piece>,
@@ -67,8 +69,8 @@ pub(super) struct Sift {
 impl Sift {
     /// Forgets all.
     pub(super) fn clear(&mut self) {
-        self.strings.clear();
-        self.strings.resize(STRINGS, (0, 0));
+        self.texts.clear();
+        self.texts.resize(TEXTS, (0, 0));
         self.numbers.clear();
         self.numbers.resize(NUMBERS, (0, 0));
         self.pieces.clear();
@@ -94,7 +96,7 @@ impl Sift {
             _ => self.plan(class, line, holes),
         };
         let values = split.values.get(first..).unwrap_or_default();
-        let Self { strings, numbers, pieces, last, .. } = self;
+        let Self { texts, numbers, pieces, last, .. } = self;
         for piece in pieces.get(from..to).unwrap_or_default() {
             let Some(hole) = holes.get(piece.holes.0 as usize) else { break };
             let Some(tail) = holes.get(piece.holes.1 as usize) else { break };
@@ -129,13 +131,19 @@ impl Sift {
                 }
                 Of::Strings => {
                     let last = before(std::mem::replace(last, at));
-                    if last != text && is_new_string(strings, payload, at, text) {
+                    if last != text && is_new_text(texts, payload, at, text) {
                         filter.add(text);
+                    }
+                }
+                Of::Times => {
+                    let last = before(std::mem::replace(last, at));
+                    if last != text {
+                        filter.add(changed(text, last));
                     }
                 }
                 Of::Others => {
                     let last = before(std::mem::replace(last, at));
-                    if last != text {
+                    if last != text && is_new_text(texts, payload, at, text) {
                         filter.add(changed(text, last));
                     }
                 }
@@ -182,6 +190,7 @@ impl Sift {
                 INTEGER if alone => Of::Integer,
                 DECIMAL if alone => Of::Decimal,
                 _ if strings => Of::Strings,
+                STAMP => Of::Times,
                 _ => Of::Others,
             };
             let (left, right) = (text(hole.from as usize - head, hole.from as usize), before);
@@ -217,10 +226,10 @@ fn is_new(numbers: &mut [(u64, u32)], number: u64, context: u32) -> bool {
     numbers.get_mut(at).is_none_or(|slot| std::mem::replace(slot, new) != new)
 }
 
-/// Whether a piece is not one of those with strings that came not long ago.
+/// Whether a piece is not one of those that came not long ago.
 #[inline]
-fn is_new_string(strings: &mut [Part], payload: &[u8], at: Part, text: &[u8]) -> bool {
-    let slot = strings.get_mut((hash(text) >> 32) as usize & (STRINGS - 1));
+fn is_new_text(texts: &mut [Part], payload: &[u8], at: Part, text: &[u8]) -> bool {
+    let slot = texts.get_mut((hash(text) >> 32) as usize & (TEXTS - 1));
     let there = slot.map(|slot| std::mem::replace(slot, at)).unwrap_or_default();
     payload.get(there.0..there.1) != Some(text)
 }

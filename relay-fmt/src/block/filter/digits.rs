@@ -68,9 +68,29 @@ impl Spread {
         // Without a branch for each: which one a number is in cannot be foretold.
         let within =
             |any: bool, (least, most): &(u64, u64)| any | (*least <= number && number <= *most);
-        if !self.0.iter().fold(false, within) {
+        if !self.0.iter().fold(false, within) && !self.grow(number) {
             self.widen(number, number);
         }
+    }
+
+    /// Lets the range below a number end with it, if that is what [`Spread::widen`] would do: times grow.
+    /// `false` if it is not. The number is in no range.
+    #[inline]
+    fn grow(&mut self, number: u64) -> bool {
+        let gaps = self.0.iter().zip(self.0.iter().skip(1));
+        // Before a range that is not there yet it is 0.
+        let gaps = gaps.map(|((_, most), (least, top))| if least > top { 0 } else { least - most });
+        let closest = gaps.fold(u64::MAX, u64::min);
+        let next = self.0.iter().position(|(least, _)| *least > number).unwrap_or(RANGES);
+        let above = self.0.get(next).map_or(u64::MAX, |(least, _)| least - number);
+        let below = next.checked_sub(1).and_then(|at| self.0.get_mut(at));
+        let Some((_, most)) = below else { return false };
+        let gap = number - *most;
+        let grows = gap < closest && gap <= above;
+        if grows {
+            *most = number;
+        }
+        grows
     }
 
     /// Adds all numbers from `least` to `most`.
@@ -451,4 +471,28 @@ fn range_may_show((length, least, most): (u64, u64, u64), part: &Part<'_>) -> bo
     let from = if part.begins { after } else { 0 };
     let to = if part.ends { 0 } else { after };
     (from..=to).any(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn growing_is_what_widening_is(numbers in prop::collection::vec((any::<u64>(), 0u32..64), 0..40)) {
+            let (mut added, mut widened) = (Spread::default(), Spread::default());
+            let mut sum = 0u64;
+            for (number, shift) in numbers {
+                // Some grow, some are anywhere.
+                sum = sum.saturating_add(number >> shift.max(10));
+                let number = if shift % 5 == 0 { number >> shift } else { sum };
+                added.add(number);
+                if !widened.ranges().any(|(least, most)| least <= number && number <= most) {
+                    widened.widen(number, number);
+                }
+                prop_assert_eq!(added.0, widened.0);
+            }
+        }
+    }
 }
