@@ -8,10 +8,11 @@
 //! | `archive-v1` | |
 //! | `archive-v1-times` | block headers with the rows' own times |
 //! | `archive-v1-bare` | a directory that does not repeat the filters |
+//! | `archive-v1-doubles` | a filter that tells differences of times apart |
 
 use super::sample::{Sample, header};
 use relay_fmt::archive::{Opened, open, read_block, read_control, read_filter, verify};
-use relay_fmt::block::Times;
+use relay_fmt::block::{Filter, Times};
 
 fn path(name: &str) -> String {
     format!("{}/tests/golden/{name}.relay.zst", env!("CARGO_MANIFEST_DIR"))
@@ -29,10 +30,23 @@ fn golden_v1_times() {
 
 #[test]
 fn golden_v1_bare() {
-    if std::env::var_os("RELAY_BLESS").is_some_and(|bless| bless == "1") {
-        std::fs::write(path("archive-v1-bare"), Sample::new().bytes).unwrap();
-    }
     check("archive-v1-bare", true);
+}
+
+#[test]
+fn golden_v1_doubles() {
+    if std::env::var_os("RELAY_BLESS").is_some_and(|bless| bless == "1") {
+        std::fs::write(path("archive-v1-doubles"), Sample::new().bytes).unwrap();
+    }
+    check("archive-v1-doubles", true);
+    let file = &std::fs::read(path("archive-v1-doubles")).unwrap()[..];
+    let Opened::Sealed(directory) = open(file).unwrap() else {
+        panic!("the archive is sealed");
+    };
+    let filter = read_filter(file, &directory.blocks[1]).unwrap();
+    assert_eq!(filter.kind, Filter::DOUBLES);
+    assert!(filter.can_contain(b"0.0011489391326904297 s") && filter.can_contain(b"0.001148"));
+    assert!(!filter.can_contain(b"0.0011489391326904288 s") && !filter.can_contain(b"918273645"));
 }
 
 /// Reads a golden file, which holds what the sample holds.

@@ -121,6 +121,7 @@ pub(crate) fn block(n: u32) -> (RowBuffer, EncodedBlock) {
     if n == 1 {
         let mut filter = FilterBuilder::new();
         filter.add(b"block 1 line 0");
+        filter.add(b"took 0.0011489391326904297 s");
         block.filter = filter.finish(128);
     }
     (rows, block)

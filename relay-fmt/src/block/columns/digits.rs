@@ -3,6 +3,10 @@
 use super::template::{BINARY, BINARY_UNITS, Slot};
 use memchr::memmem;
 
+/// So many numbers are looked at together before one of them is: in columns of times and counters they
+/// lie close to each other, and far from what is looked for.
+pub(super) const TOGETHER: usize = 64;
+
 /// Digits that are looked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Digits {
@@ -35,6 +39,42 @@ impl Digits {
             rest /= 10;
         }
     }
+
+    /// Whether the digits of a number from `least` to `most`, with any zeros in front, show them.
+    const fn may_be_between(self, least: u64, most: u64) -> bool {
+        let (mut least, mut most) = (least, most);
+        loop {
+            if most < self.number {
+                return false;
+            }
+            // How far the next number that ends with these digits is above the least.
+            let (end, wanted) = (least % self.period, self.number);
+            let step = if end > wanted { self.period - end + wanted } else { wanted - end };
+            if step <= most - least {
+                return true;
+            }
+            least /= 10;
+            most /= 10;
+        }
+    }
+
+    /// Whether the digits of one of these numbers, taken without their signs, may show them: `false` where
+    /// that is known without looking at each.
+    #[inline]
+    pub(super) fn may_be_among(self, numbers: &[u64]) -> bool {
+        let sizes = numbers.iter().map(|number| number.cast_signed().unsigned_abs());
+        let (least, most) =
+            sizes.fold((u64::MAX, 0), |(least, most), size| (least.min(size), most.max(size)));
+        least <= most && self.may_be_between(least, most)
+    }
+
+    /// Whether the digits of one of these numbers, taken without their signs, show them.
+    fn are_in_any(self, numbers: &[u64]) -> bool {
+        numbers.chunks(TOGETHER).any(|some| {
+            let shows = |number: &u64| self.may_be_in(number.cast_signed().unsigned_abs());
+            self.may_be_among(some) && some.iter().any(shows)
+        })
+    }
 }
 
 /// How many decimal digits follow each other in a text at most.
@@ -46,9 +86,7 @@ pub(super) fn longest_run(text: &[u8]) -> usize {
 /// zeros in front, which may fill up.
 pub(super) fn any_has(mantissas: &[u64], wanted: &[u8]) -> bool {
     // No mantissa has more than 19 digits.
-    without_point(wanted).is_some_and(|digits| {
-        mantissas.iter().any(|n| digits.may_be_in((*n as i64).unsigned_abs()))
-    })
+    without_point(wanted).is_some_and(|digits| digits.are_in_any(mantissas))
 }
 
 /// All digits of a part of a decimal, without zeros in front; `None` when they are more than 19.
@@ -102,6 +140,38 @@ mod tests {
             let wanted = shown.as_bytes().iter().skip(from).take(len).copied().collect::<Vec<_>>();
             prop_assume!(!wanted.is_empty());
             prop_assert!(Digits::new(&wanted).is_some_and(|digits| digits.may_be_in(number)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_together_show_what_one_of_them_shows(
+            from: u64, shift in 0u32..64, steps in prop::collection::vec(0u64..3000, 0..9), at: prop::sample::Index,
+            skip in 0usize..20, len in 1usize..20, other in 0u64..20_000, negative: bool,
+        ) {
+            let mut number = from >> 1 >> shift;
+            let numbers: Vec<u64> = steps.iter().map(|step| {
+                number = (number + step) & (i64::MAX as u64);
+                if negative { number.wrapping_neg() } else { number }
+            }).collect();
+            let sizes: Vec<u64> = numbers.iter().map(|n| n.cast_signed().unsigned_abs()).collect();
+            let mut wanted = vec![other];
+            if !sizes.is_empty() {
+                let shown = at.get(&sizes).to_string();
+                let part: String = shown.chars().skip(skip).take(len).collect();
+                wanted.extend(part.parse::<u64>());
+            }
+            for wanted in wanted {
+                let digits = Digits::new(wanted.to_string().as_bytes()).unwrap();
+                let shown = sizes.iter().any(|size| digits.may_be_in(*size));
+                prop_assert_eq!(digits.are_in_any(&numbers), shown);
+                prop_assert!(!shown || digits.may_be_among(&numbers));
+                let (least, most) = (sizes.iter().min(), sizes.iter().max());
+                if let (Some(least), Some(most)) = (least, most) {
+                    let all = || (*least..=*most).any(|n| digits.may_be_in(n));
+                    prop_assert!(most - least > 30_000 || digits.may_be_between(*least, *most) == all());
+                }
+            }
         }
     }
 

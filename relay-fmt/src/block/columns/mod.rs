@@ -55,6 +55,7 @@ mod tests;
 mod words;
 
 pub(super) use hash::hash;
+pub(super) use template::binary_mantissa;
 
 pub use census::{Census, Group, census, field_names, template_of};
 pub use condition::{Condition, FieldOf};

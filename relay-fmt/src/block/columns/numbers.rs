@@ -7,9 +7,39 @@ use super::stamp::Stamp;
 use super::template::{
     BIAS, BINARY, DECIMAL, HEX, INTEGER, IPV4, MAX_SCALE, PADDED, STAMP, UUID, binary_mantissa,
 };
+use crate::block::filter::LONG;
 
-/// Decimals with so many digits may be doubles.
-const LONG: usize = 14;
+/// Ten to the power of 0 to 18.
+const POWERS: [u64; 19] = {
+    let mut powers = [1; 19];
+    let mut rest: &mut [u64] = &mut powers;
+    let mut power = 1;
+    while let Some((first, tail)) = rest.split_first_mut() {
+        *first = power;
+        // The last product is not used.
+        power = power.wrapping_mul(10);
+        rest = tail;
+    }
+    powers
+};
+
+/// How many of eight bytes, from the first on, are digits, and the number that they are.
+#[inline]
+fn leading_digits(bytes: [u8; 8]) -> (usize, u64) {
+    // What is no digit has a bit in the upper half of its byte, or carries one there with 6 more. A carry out
+    // of a byte comes only from one that is none, and changes only those behind it.
+    let values = u64::from_le_bytes(bytes) ^ 0x3030_3030_3030_3030;
+    let others = (values.wrapping_add(0x0606_0606_0606_0606) | values) & 0xf0f0_f0f0_f0f0_f0f0;
+    let count = (others.trailing_zeros() / 8) as usize;
+    if count == 0 {
+        return (0, 0);
+    }
+    // Zeros in front, then pairs, fours and all eight.
+    let all = values << (64 - 8 * count);
+    let all = (all * 10 + (all >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let all = (all * 100 + (all >> 16)) & 0x0000_ffff_0000_ffff;
+    (count, (all * 10_000 + (all >> 32)) & 0xffff_ffff)
+}
 
 #[inline]
 const fn is_hex(byte: u8) -> bool {
@@ -53,7 +83,7 @@ impl Splitter<'_> {
         let (end, n) = self.digits(at);
         let next = self.byte(end);
         if next == b'.' && self.byte(end + 1).is_ascii_digit() {
-            return self.pointed(at, end, negative);
+            return self.pointed(at, (end, n), negative);
         }
         if class(next) == Class::Letter && !self.unit(end) {
             if next == b'x' && end == at + 1 && self.byte(at) == b'0' && is_hex(self.byte(end + 1))
@@ -82,6 +112,15 @@ impl Splitter<'_> {
     #[inline]
     fn digits(&self, at: usize) -> (usize, Option<u64>) {
         let (mut end, mut n) = (at, 0u64);
+        while let Some(eight) = self.line.get(end..).and_then(<[u8]>::first_chunk) {
+            let (count, number) = leading_digits(*eight);
+            let power = POWERS.get(count).copied().unwrap_or_default();
+            n = n.wrapping_mul(power).wrapping_add(number);
+            end += count;
+            if count < 8 {
+                return (end, (end - at <= 18).then_some(n));
+            }
+        }
         loop {
             let digit = self.byte(end).wrapping_sub(b'0');
             if digit > 9 {
@@ -142,8 +181,14 @@ impl Splitter<'_> {
         self.slot_by(How::Hex, at, end, &[HEX, BIAS + width], number)
     }
 
-    /// Digits up to `point`, a point, and digits: a decimal, an address, or a version.
-    fn pointed(&mut self, at: usize, point: usize, negative: bool) -> usize {
+    /// Digits up to `point`, which are the number `whole`, a point, and digits: a decimal, an address, or a
+    /// version.
+    fn pointed(
+        &mut self,
+        at: usize,
+        (point, whole): (usize, Option<u64>),
+        negative: bool,
+    ) -> usize {
         let (end, fraction) = self.digits(point + 1);
         let next = self.byte(end);
         let more = (next == b'.' && is_word(self.byte(end + 1)))
@@ -166,9 +211,15 @@ impl Splitter<'_> {
                 return end;
             }
         }
-        let mantissa = self.mantissa(at, point, end);
-        match (mantissa, fraction) {
-            (Some(n), _) if !odd && scale <= MAX_SCALE && !(negative && n == 0) => {
+        let mantissa = match (whole, fraction) {
+            // At most 18 digits.
+            (Some(whole), Some(fraction)) if end - at <= 19 => {
+                POWERS.get(scale as usize).map(|power| whole * power + fraction)
+            }
+            _ => self.mantissa(at, point, end),
+        };
+        match mantissa {
+            Some(n) if !odd && scale <= MAX_SCALE && !(negative && n == 0) => {
                 let (from, n) = if negative { (at - 1, n.wrapping_neg()) } else { (at, n) };
                 self.slot(from, end, &[DECIMAL], n);
                 self.out.values.push(scale);
@@ -242,4 +293,22 @@ pub(super) fn ipv4(text: &[u8]) -> Option<(u32, usize)> {
     let next = text.get(at).copied().unwrap_or(b' ');
     let dotted = next == b'.' && text.get(at + 1).is_some_and(|b| is_word(*b));
     (!is_word(next) && !dotted).then_some((ip, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn leading_digits_are_those_that_are_parsed(digits in "[0-9]{0,8}", behind: [u8; 8]) {
+            let mut bytes = [0; 8];
+            let all = digits.bytes().chain(behind);
+            bytes.iter_mut().zip(all).for_each(|(byte, new)| *byte = new);
+            let count = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let shown = std::str::from_utf8(&bytes[..count]).unwrap();
+            prop_assert_eq!(leading_digits(bytes), (count, shown.parse().unwrap_or(0)));
+        }
+    }
 }

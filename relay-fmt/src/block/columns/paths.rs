@@ -92,7 +92,7 @@ impl Paths {
             let counts = (line.out.holes.len(), line.out.values.len());
             if let Some(next) = node.text(byte).and_then(|next| self.nodes.get(next as usize)) {
                 let text = self.text(next);
-                if line.line.get(at..).is_some_and(|rest| rest.starts_with(text)) {
+                if begins_with(line.line.get(at..).unwrap_or_default(), text) {
                     let word = node.how & How::Word as u8 != 0 && class(byte) == Class::Letter;
                     if word && turns < TURNS {
                         turn = Some((node, at, counts.0, counts.1));
@@ -210,6 +210,20 @@ impl Paths {
         rest.text = (at, end);
         self.nodes.push(rest);
     }
+}
+
+/// Whether a line goes on with a text. Most are short: a call would take longer than to compare them here.
+#[inline]
+fn begins_with(rest: &[u8], text: &[u8]) -> bool {
+    let Some(rest) = rest.get(..text.len()) else { return false };
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        let ends = rest.first_chunk() == Some(first) && rest.last_chunk() == Some(last);
+        return ends && (text.len() <= 16 || rest == text);
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        return rest.first_chunk() == Some(first) && rest.last_chunk() == Some(last);
+    }
+    rest.iter().zip(text).all(|(a, b)| a == b)
 }
 
 /// Reads the value that can be at a place; gives its end. `None` where there is none; what was appended

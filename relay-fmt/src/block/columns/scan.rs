@@ -88,7 +88,7 @@ impl Scan {
             let first = self.split.values.len();
             let class = if let Some(class) = self.followed(*kind, *callsite, payload, *end) {
                 if let Some(filter) = &mut filter {
-                    self.sift.add(&rows.payload, *end, &self.split, first, filter);
+                    self.sift.add(&rows.payload, *end, (&self.split, first), class, filter);
                 }
                 class
             } else {

@@ -414,7 +414,7 @@ fn any_shows(slot: Slot, values: &[u64], texts: &[u8], wanted: &[u8], part: Part
         Slot::Integer | Slot::Padded(_) => Digits::new(wanted),
         _ => None,
     };
-    values.iter().any(|value| {
+    let mut shows = |value: &u64| {
         let number = (*value as i64).unsigned_abs();
         let other = digits.is_some_and(|digits| !digits.may_be_in(number));
         if other || before.replace(*value) == Some(*value) {
@@ -435,6 +435,10 @@ fn any_shows(slot: Slot, values: &[u64], texts: &[u8], wanted: &[u8], part: Part
             (false, true) => shown.ends_with(wanted),
             (false, false) => memmem::find(shown, wanted).is_some(),
         }
+    };
+    values.chunks(digits::TOGETHER).any(|some| {
+        let far = digits.is_some_and(|digits| !digits.may_be_among(some));
+        !far && some.iter().any(&mut shows)
     })
 }
 

@@ -2,37 +2,81 @@
 //!
 //! The constant text of such a line is known to a filter, with all threes of bytes in it: the first line of
 //! its template was added whole. What is not known is its values, with as much of the text around them
-//! as a three or a run of digits can reach over; and many of those came before.
+//! as a three or a run of digits can reach over; and many of those came before. Where these *pieces* of a
+//! line lie is the same for all lines of a class, and is found once.
 
-use super::hash::hash;
+use super::hash::{hash, mix};
 use super::split::{Hole, Split};
-use super::template::{DECIMAL, INTEGER, STR, UUID};
+use super::template::{BINARY, DECIMAL, INTEGER, STAMP, STR, UUID};
 use crate::block::FilterBuilder;
 use crate::block::filter::is_of_number;
+use std::collections::HashMap;
 
-/// So many pieces with strings are remembered, a power of two.
-const SLOTS: usize = 4096;
-/// So many places in lines of which the last piece is remembered, a power of two.
-const PLACES: usize = 16;
+/// So many pieces of text are remembered, a power of two.
+const TEXTS: usize = 4096;
+/// So many numbers are remembered, a power of two.
+const NUMBERS: usize = 2048;
 /// Integers below this have no range and no grams.
 const SHORT: u64 = 1000;
 
-/// A piece of the rows' payloads: where it begins and ends.
-type Piece = (usize, usize);
+/// A part of the rows' payloads: where it begins and ends.
+type Part = (usize, usize);
+
+/// What stands in a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// An integer, next to which stands nothing of a number.
+    Integer,
+    /// A decimal, likewise.
+    Decimal,
+    /// Strings, and maybe others.
+    Strings,
+    /// Something that begins with a time: hardly any comes twice, but for the one before.
+    Times,
+    /// Others.
+    Others,
+}
+
+/// Where a piece of a line lies.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    of: Of,
+    /// Its first and its last hole.
+    holes: (u32, u32),
+    /// How much of what stands around those belongs to it, in bytes.
+    around: (u32, u32),
+    /// Which value of the line the first hole's is.
+    value: u32,
+    /// Pieces of the same number are alike but for their values.
+    context: u32,
+}
 
 /// Remembers what has been added to a filter.
 #[derive(Debug, Default)]
 pub(super) struct Sift {
-    strings: Vec<Piece>,
-    last: [Piece; PLACES],
+    texts: Vec<Part>,
+    /// Numbers, and in what they stand; 0 for none.
+    numbers: Vec<(u64, u32)>,
+    pieces: Vec<Piece>,
+    /// For each class, its pieces; `None` as long as they have not been looked for.
+    plans: Vec<Option<(usize, usize)>>,
+    /// What contexts are made of, and their numbers.
+    contexts: HashMap<Vec<u8>, u32>,
+    /// For each context, the last piece.
+    last: Vec<Part>,
 }
 
 impl Sift {
     /// Forgets all.
     pub(super) fn clear(&mut self) {
-        self.strings.clear();
-        self.strings.resize(SLOTS, (0, 0));
-        self.last = [(0, 0); PLACES];
+        self.texts.clear();
+        self.texts.resize(TEXTS, (0, 0));
+        self.numbers.clear();
+        self.numbers.resize(NUMBERS, (0, 0));
+        self.pieces.clear();
+        self.plans.clear();
+        self.contexts.clear();
+        self.last.clear();
     }
 
     /// Adds to the filter what the values of the last line of `split`, which ends at `end` of the
@@ -41,77 +85,164 @@ impl Sift {
         &mut self,
         payload: &[u8],
         end: usize,
-        split: &Split,
-        first: usize,
+        (split, first): (&Split, usize),
+        class: u32,
         filter: &mut FilterBuilder,
     ) {
         let line = payload.get(split.base..end).unwrap_or_default();
         let holes = split.holes.as_slice();
-        let text = |from: usize, to: usize| line.get(from..to).unwrap_or_default();
-        let (mut next, mut value, mut before) = (0, first, 0);
-        while let Some(hole) = holes.get(next) {
-            let (place, of) = (next, value);
-            let (from, mut to) = (hole.from as usize, hole.to as usize);
-            let (mut strings, mut values) = (hole.mark[0] == STR, count(hole));
-            next += 1;
-            // Values that hardly anything stands between make one piece.
-            let behind = loop {
-                let after = holes.get(next);
-                let gap = text(to, after.map_or(line.len(), |hole| hole.from as usize));
-                let reach = gap.iter().take_while(|byte| is_of_number(**byte)).count();
-                match after.filter(|_| gap.len() < 2 || reach == gap.len()) {
-                    Some(hole) => {
-                        to = hole.to as usize;
-                        strings |= hole.mark[0] == STR;
-                        values += count(hole);
-                        next += 1;
+        let (from, to) = match self.plans.get(class as usize) {
+            Some(Some(plan)) => *plan,
+            _ => self.plan(class, line, holes),
+        };
+        let values = split.values.get(first..).unwrap_or_default();
+        let Self { texts, numbers, pieces, last, .. } = self;
+        for piece in pieces.get(from..to).unwrap_or_default() {
+            let Some(hole) = holes.get(piece.holes.0 as usize) else { break };
+            let Some(tail) = holes.get(piece.holes.1 as usize) else { break };
+            let start = hole.from.saturating_sub(piece.around.0) as usize;
+            let stop = (tail.to + piece.around.1) as usize;
+            let at = (split.base + start, split.base + stop);
+            let text = payload.get(at.0..at.1).unwrap_or_default();
+            let Some(last) = last.get_mut(piece.context as usize) else { break };
+            let value = values.get(piece.value as usize).copied().unwrap_or_default();
+            let before = |part: Part| payload.get(part.0..part.1).unwrap_or_default();
+            let digits = || line.get(hole.from as usize..hole.to as usize).unwrap_or_default();
+            match piece.of {
+                Of::Integer => {
+                    if is_new(numbers, value, piece.context << 7) {
+                        add_integer(text, value, digits(), filter);
                     }
-                    None => break (reach, reach.max(2).min(gap.len())),
                 }
-            };
-            let gap = text(before, from);
-            let reach = gap.iter().rev().take_while(|byte| is_of_number(**byte)).count();
-            let start = from - reach.max(2).min(gap.len());
-            let piece = text(start, to + behind.1);
-            value += values;
-            before = to;
-            let at = (split.base + start, split.base + start + piece.len());
-            // Most values are the one before.
-            let last = self.last.get_mut(place & (PLACES - 1));
-            let last = last.map(|last| std::mem::replace(last, at)).unwrap_or_default();
-            let last = payload.get(last.0..last.1).unwrap_or_default();
-            if last == piece {
-                continue;
-            }
-            let apart = next == place + 1 && reach == 0 && behind.0 == 0;
-            let number = split.values.get(of).filter(|_| apart && hole.mark[0] == INTEGER);
-            if let Some(number) = number {
-                let number = number.cast_signed().unsigned_abs();
-                filter.add_threes(piece);
-                if number >= SHORT {
-                    let digits = text(from, to);
-                    filter.add_whole(number, || digits.strip_prefix(b"-").unwrap_or(digits));
+                Of::Decimal => {
+                    let scale = values.get(piece.value as usize + 1).copied().unwrap_or_default();
+                    let context = piece.context << 7 | scale as u32 & 0x7f;
+                    if !is_new(numbers, value, context) {
+                        continue;
+                    }
+                    let last = before(std::mem::replace(last, at));
+                    filter.add_threes(changed(text, last));
+                    let number = value.cast_signed().unsigned_abs();
+                    if scale == BINARY {
+                        filter.add_double(number, digits());
+                    } else {
+                        filter.add_decimal(number, digits(), scale as usize);
+                    }
                 }
-            } else {
-                filter.add(if strings {
-                    self.new_string(payload, at, piece)
-                } else {
-                    changed(piece, last)
-                });
+                Of::Strings => {
+                    let last = before(std::mem::replace(last, at));
+                    if last != text && is_new_text(texts, payload, at, text) {
+                        filter.add(text);
+                    }
+                }
+                Of::Times => {
+                    let last = before(std::mem::replace(last, at));
+                    if last != text {
+                        filter.add(changed(text, last));
+                    }
+                }
+                Of::Others => {
+                    let last = before(std::mem::replace(last, at));
+                    if last != text && is_new_text(texts, payload, at, text) {
+                        filter.add(changed(text, last));
+                    }
+                }
             }
         }
     }
 
-    /// The piece if it is not one of those with strings that came not long ago.
-    #[inline]
-    fn new_string<'a>(&mut self, payload: &[u8], at: Piece, piece: &'a [u8]) -> &'a [u8] {
-        let slot = self.strings.get_mut((hash(piece) >> 32) as usize & (SLOTS - 1));
-        let there = slot.map(|slot| std::mem::replace(slot, at)).unwrap_or_default();
-        if payload.get(there.0..there.1) == Some(piece) { &[] } else { piece }
+    /// Finds the pieces of the lines of a class, of which this is one.
+    #[cold]
+    fn plan(&mut self, class: u32, line: &[u8], holes: &[Hole]) -> (usize, usize) {
+        let from = self.pieces.len();
+        let text = |from: usize, to: usize| line.get(from..to).unwrap_or_default();
+        let (mut next, mut value, mut before) = (0, 0, 0);
+        while let Some(hole) = holes.get(next) {
+            let (first, of) = (next, value);
+            let mut last = hole;
+            let mut strings = false;
+            // What tells the context: marks, and what stands between and around them.
+            let mut context = Vec::new();
+            // Values that hardly anything stands between make one piece.
+            let behind = loop {
+                strings |= last.mark[0] == STR;
+                value += count(last);
+                context.extend_from_slice(&last.mark);
+                next += 1;
+                let after = holes.get(next);
+                let to = last.to as usize;
+                let gap = text(to, after.map_or(line.len(), |hole| hole.from as usize));
+                let reach = gap.iter().take_while(|byte| is_of_number(**byte)).count();
+                match after.filter(|_| gap.len() < 2 || reach == gap.len()) {
+                    Some(hole) => {
+                        context.extend_from_slice(gap);
+                        last = hole;
+                    }
+                    None => break (reach, reach.max(2).min(gap.len())),
+                }
+            };
+            let gap = text(before, hole.from as usize);
+            let reach = gap.iter().rev().take_while(|byte| is_of_number(**byte)).count();
+            let head = reach.max(2).min(gap.len());
+            before = last.to as usize;
+            let alone = next == first + 1 && reach == 0 && behind.0 == 0;
+            let of_piece = match hole.mark[0] {
+                INTEGER if alone => Of::Integer,
+                DECIMAL if alone => Of::Decimal,
+                _ if strings => Of::Strings,
+                STAMP => Of::Times,
+                _ => Of::Others,
+            };
+            let (left, right) = (text(hole.from as usize - head, hole.from as usize), before);
+            context.extend_from_slice(&(left.len() as u64).to_le_bytes());
+            context.extend_from_slice(left);
+            context.extend_from_slice(text(right, right + behind.1));
+            let number = self.last.len() as u32;
+            let number = *self.contexts.entry(context).or_insert(number);
+            self.last.resize(self.last.len().max(number as usize + 1), (0, 0));
+            self.pieces.push(Piece {
+                of: of_piece,
+                holes: (first as u32, (next - 1) as u32),
+                around: (head as u32, behind.1 as u32),
+                value: of as u32,
+                context: number,
+            });
+        }
+        let plan = (from, self.pieces.len());
+        let at = class as usize;
+        self.plans.resize(self.plans.len().max(at + 1), None);
+        if let Some(slot) = self.plans.get_mut(at) {
+            *slot = Some(plan);
+        }
+        plan
     }
 }
 
-/// What of a piece is not as in the one before at its place: times have the same day.
+/// Whether a number is not one of those that came not long ago in the same context.
+#[inline]
+fn is_new(numbers: &mut [(u64, u32)], number: u64, context: u32) -> bool {
+    let new = (number, context.wrapping_add(1));
+    let at = mix(number, u64::from(context)) as usize & (NUMBERS - 1);
+    numbers.get_mut(at).is_none_or(|slot| std::mem::replace(slot, new) != new)
+}
+
+/// Whether a piece is not one of those that came not long ago.
+#[inline]
+fn is_new_text(texts: &mut [Part], payload: &[u8], at: Part, text: &[u8]) -> bool {
+    let slot = texts.get_mut((hash(text) >> 32) as usize & (TEXTS - 1));
+    let there = slot.map(|slot| std::mem::replace(slot, at)).unwrap_or_default();
+    payload.get(there.0..there.1) != Some(text)
+}
+
+fn add_integer(text: &[u8], value: u64, digits: &[u8], filter: &mut FilterBuilder) {
+    filter.add_threes(text);
+    let number = value.cast_signed().unsigned_abs();
+    if number >= SHORT {
+        filter.add_whole(number, || digits.strip_prefix(b"-").unwrap_or(digits));
+    }
+}
+
+/// What of a piece is not as in the one before: times have the same day.
 #[inline]
 fn changed<'a>(piece: &'a [u8], last: &[u8]) -> &'a [u8] {
     let eights = piece.as_chunks::<8>().0.iter().zip(last.as_chunks::<8>().0);

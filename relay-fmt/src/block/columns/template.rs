@@ -172,7 +172,7 @@ fn put_integer(out: &mut Vec<u8>, n: i64) {
 }
 
 /// The mantissa of a number that [`BINARY`] gives back.
-pub(super) fn binary_mantissa(text: &[u8], room: &mut Vec<u8>) -> Option<i64> {
+pub(in crate::block) fn binary_mantissa(text: &[u8], room: &mut Vec<u8>) -> Option<i64> {
     let number: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     let mantissa = number * BINARY_UNITS;
     if mantissa.abs() > 9e15 || mantissa.fract() != 0.0 {

@@ -8,6 +8,7 @@
 //! to the nanosecond fill any set, but lie in a narrow range.
 
 use super::bitmap::{self, Bitmap};
+use super::doubles;
 use crate::bytes::{Cursor, Result, put_varint};
 use std::collections::BTreeMap;
 
@@ -40,6 +41,8 @@ struct Run<'a> {
     digits: &'a [u8],
     /// For a fraction, the digits before the point.
     before: &'a [u8],
+    /// For a fraction, those and the point and the digits.
+    shown: &'a [u8],
 }
 
 /// So many ranges for each length: writers that are at different times leave gaps.
@@ -51,7 +54,7 @@ const NOTHING: (u64, u64) = (u64::MAX, 0);
 /// The smallest and largest numbers of runs of one length, apart where the gaps are largest: the least
 /// first, and behind them nothing.
 #[derive(Debug, Clone, Copy)]
-struct Spread([(u64, u64); RANGES]);
+pub(super) struct Spread([(u64, u64); RANGES]);
 
 impl Default for Spread {
     fn default() -> Self {
@@ -61,17 +64,37 @@ impl Default for Spread {
 
 impl Spread {
     #[inline]
-    fn add(&mut self, number: u64) {
+    pub(super) fn add(&mut self, number: u64) {
         // Without a branch for each: which one a number is in cannot be foretold.
         let within =
             |any: bool, (least, most): &(u64, u64)| any | (*least <= number && number <= *most);
-        if !self.0.iter().fold(false, within) {
+        if !self.0.iter().fold(false, within) && !self.grow(number) {
             self.widen(number, number);
         }
     }
 
+    /// Lets the range below a number end with it, if that is what [`Spread::widen`] would do: times grow.
+    /// `false` if it is not. The number is in no range.
+    #[inline]
+    fn grow(&mut self, number: u64) -> bool {
+        let gaps = self.0.iter().zip(self.0.iter().skip(1));
+        // Before a range that is not there yet it is 0.
+        let gaps = gaps.map(|((_, most), (least, top))| if least > top { 0 } else { least - most });
+        let closest = gaps.fold(u64::MAX, u64::min);
+        let next = self.0.iter().position(|(least, _)| *least > number).unwrap_or(RANGES);
+        let above = self.0.get(next).map_or(u64::MAX, |(least, _)| least - number);
+        let below = next.checked_sub(1).and_then(|at| self.0.get_mut(at));
+        let Some((_, most)) = below else { return false };
+        let gap = number - *most;
+        let grows = gap < closest && gap <= above;
+        if grows {
+            *most = number;
+        }
+        grows
+    }
+
     /// Adds all numbers from `least` to `most`.
-    fn widen(&mut self, least: u64, most: u64) {
+    pub(super) fn widen(&mut self, least: u64, most: u64) {
         let touched = self.ranges().filter(|range| range.1 >= least && range.0 <= most);
         let new =
             touched.fold((least, most), |new, range| (new.0.min(range.0), new.1.max(range.1)));
@@ -90,7 +113,7 @@ impl Spread {
         self.0.iter_mut().zip(ranges).for_each(|(slot, range)| *slot = *range);
     }
 
-    fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0.iter().copied().filter(|range| *range != NOTHING)
     }
 }
@@ -100,12 +123,17 @@ impl Spread {
 pub(super) struct Builder {
     sets: [Bitmap; 3],
     ranges: [[Spread; LENGTHS]; 2],
+    /// Numbers that [`doubles`] tells of, of whose fractions nothing is in the others.
+    doubles: Spread,
+    /// For writing a number.
+    room: Vec<u8>,
 }
 
 impl Default for Builder {
     fn default() -> Self {
         let sets = std::array::from_fn(|_| Bitmap::new(BUILD_BITS));
-        Self { sets, ranges: [[Spread::default(); LENGTHS]; 2] }
+        let ranges = [[Spread::default(); LENGTHS]; 2];
+        Self { sets, ranges, doubles: Spread::default(), room: Vec::new() }
     }
 }
 
@@ -147,6 +175,9 @@ impl Builder {
 
     fn add_number(&mut self, run: Run<'_>) {
         let class = run.class();
+        if let Some(units) = doubles::units(run.shown, &mut self.room) {
+            return self.doubles.add(units);
+        }
         self.add_grams(run.digits, class);
         let number = run.number();
         let ranges = self.ranges.get_mut(class as usize);
@@ -175,6 +206,33 @@ impl Builder {
         range.into_iter().for_each(|range| range.add(number));
     }
 
+    /// Adds a decimal, maybe with a minus in front, with so many digits behind its point; without that it is
+    /// `number`.
+    pub(super) fn add_decimal(&mut self, number: u64, shown: &[u8], scale: usize) {
+        let (whole, fraction) = shown.split_at(shown.len().saturating_sub(scale));
+        self.add_before_point(whole.strip_suffix(b".").unwrap_or(whole));
+        if fraction.len() >= LEAST {
+            self.add_grams(fraction, Class::Fraction);
+            let ranges = self.ranges.get_mut(Class::Fraction as usize);
+            let range = ranges.and_then(|r| r.get_mut(fraction.len().min(MOST + 1) - LEAST));
+            range.into_iter().for_each(|range| range.add(number));
+        }
+    }
+
+    /// Adds a decimal, maybe with a minus in front, that is so many units of [`doubles`].
+    pub(super) fn add_double(&mut self, units: u64, shown: &[u8]) {
+        self.add_before_point(shown.split(|byte| *byte == b'.').next().unwrap_or_default());
+        self.doubles.add(units);
+    }
+
+    /// Adds what stands before the point of a decimal.
+    fn add_before_point(&mut self, whole: &[u8]) {
+        let digits = whole.strip_prefix(b"-").unwrap_or(whole);
+        if digits.len() >= LEAST {
+            self.add_number(Run { digits, before: &[], shown: &[] });
+        }
+    }
+
     /// Adds all fractions, of all lengths.
     pub(super) fn add_all_fractions(&mut self) {
         if let Some(set) = self.sets.get_mut(Class::Fraction as usize) {
@@ -190,6 +248,16 @@ impl Builder {
     /// The sets, in the order in which they are stored, to be emptied.
     pub(super) fn sets(&mut self) -> impl Iterator<Item = &mut Bitmap> {
         self.sets.iter_mut()
+    }
+
+    /// What [`doubles`] tells of, as it is stored; `None` where there is no such number. Begins anew with
+    /// that.
+    pub(super) fn take_doubles(&mut self) -> Option<Vec<u8>> {
+        let all = std::mem::take(&mut self.doubles);
+        all.ranges().next()?;
+        let mut out = Vec::new();
+        doubles::put(&mut out, &all);
+        Some(out)
     }
 
     /// The ranges, as they are stored. Begins anew with them.
@@ -238,9 +306,12 @@ impl<'a> Run<'a> {
         let head = text.get(..start).unwrap_or_default();
         let whole = head.strip_suffix(b".").unwrap_or_default();
         let digits = whole.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        let before = whole.get(whole.len() - digits..).unwrap_or_default();
+        let shown = start.checked_sub(digits + 1).filter(|_| digits > 0);
         Self {
             digits: text.get(start..end).unwrap_or_default(),
-            before: whole.get(whole.len() - digits..).unwrap_or_default(),
+            before,
+            shown: shown.and_then(|from| text.get(from..end)).unwrap_or_default(),
         }
     }
 
@@ -280,10 +351,23 @@ fn grams(run: &[u8], class: Class) -> impl Iterator<Item = usize> + '_ {
     run.windows(GRAM).filter_map(<[u8]>::first_chunk).filter(wanted).map(hash)
 }
 
-/// Whether text that was gathered can contain the needle.
-pub(super) fn may_contain(mut input: Cursor<'_>, needle: &[u8]) -> Result<bool> {
+/// What [`doubles`] is told of in any of these, as it is stored.
+pub(super) fn union_of_doubles<'a>(all: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>> {
+    let mut union = Spread::default();
+    for bytes in all {
+        doubles::get(bytes)?.into_iter().for_each(|(least, most)| union.widen(least, most));
+    }
+    let mut out = Vec::new();
+    doubles::put(&mut out, &union);
+    Ok(out)
+}
+
+/// Whether text that was gathered can contain the needle; with `doubles`, what is told of those follows.
+pub(super) fn may_contain(mut input: Cursor<'_>, doubles: bool, needle: &[u8]) -> Result<bool> {
     let sets = [input.prefixed()?, input.prefixed()?, input.prefixed()?];
-    let mut input = Cursor::new(input.prefixed()?);
+    let mut parts = input;
+    let mut input = Cursor::new(parts.prefixed()?);
+    let doubles = if doubles { doubles::get(parts.prefixed()?)? } else { Vec::new() };
     let ranges = [Ranges::get(&mut input)?, Ranges::get(&mut input)?];
     let has = |run: &[u8], class: Class| {
         let set = sets.get(class as usize).copied().unwrap_or_default();
@@ -306,7 +390,12 @@ pub(super) fn may_contain(mut input: Cursor<'_>, needle: &[u8]) -> Result<bool> 
                 && has(part.run.digits, class)
                 && ranges.is_none_or(|ranges| ranges.may_show(&part))
         };
-        if end - start >= LEAST && !shown(Class::Whole) && !shown(Class::Fraction) {
+        let of_doubles = || {
+            part.may_be(Class::Fraction)
+                && doubles::may_show(&doubles, part.run.digits, part.begins)
+        };
+        let all = end - start >= LEAST;
+        if all && !shown(Class::Whole) && !shown(Class::Fraction) && !of_doubles() {
             return Ok(false);
         }
     }
@@ -382,4 +471,28 @@ fn range_may_show((length, least, most): (u64, u64, u64), part: &Part<'_>) -> bo
     let from = if part.begins { after } else { 0 };
     let to = if part.ends { 0 } else { after };
     (from..=to).any(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn growing_is_what_widening_is(numbers in prop::collection::vec((any::<u64>(), 0u32..64), 0..40)) {
+            let (mut added, mut widened) = (Spread::default(), Spread::default());
+            let mut sum = 0u64;
+            for (number, shift) in numbers {
+                // Some grow, some are anywhere.
+                sum = sum.saturating_add(number >> shift.max(10));
+                let number = if shift % 5 == 0 { number >> shift } else { sum };
+                added.add(number);
+                if !widened.ranges().any(|(least, most)| least <= number && number <= most) {
+                    widened.widen(number, number);
+                }
+                prop_assert_eq!(added.0, widened.0);
+            }
+        }
+    }
 }

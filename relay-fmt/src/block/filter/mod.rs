@@ -8,10 +8,12 @@
 
 mod bitmap;
 mod digits;
+mod doubles;
 mod union;
 
 use crate::bytes::{Cursor, put_prefixed};
 use bitmap::Bitmap;
+pub(super) use doubles::LONG;
 
 /// The bits of a hash. It is part of the format, and so is the largest bitmap.
 const HASH_BITS: u32 = 20;
@@ -20,13 +22,13 @@ const BUILD_BITS: u32 = 17;
 /// A bitmap is never folded below this, in bytes.
 const MIN_BYTES: usize = 64;
 /// What the lengths of all parts take at most, in bytes.
-const LENGTHS: usize = 5 * 3;
+const LENGTHS: usize = 6 * 3;
 
 /// The slot for a filter over a block's text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// How `bytes` are to be read: [`Filter::NONE`], [`Filter::THREES`], [`Filter::DIGITS`], or
-    /// unknown.
+    /// How `bytes` are to be read: [`Filter::NONE`], [`Filter::THREES`], [`Filter::DIGITS`],
+    /// [`Filter::DOUBLES`], or unknown.
     pub kind: u8,
     /// The filter.
     pub bytes: Vec<u8>,
@@ -82,6 +84,8 @@ impl Filter {
     pub const THREES: u8 = 1;
     /// A bitmap of threes, and what is known of digits.
     pub const DIGITS: u8 = 2;
+    /// The same, and what is known of the fractions of differences of times that are doubles.
+    pub const DOUBLES: u8 = 3;
 
     /// Whether the text can contain the needle, in this case of letters. `true` when that cannot be
     /// told.
@@ -89,11 +93,12 @@ impl Filter {
     pub fn can_contain(&self, needle: &[u8]) -> bool {
         match self.kind {
             Self::THREES => has_threes(&self.bytes, needle),
-            Self::DIGITS => {
+            Self::DIGITS | Self::DOUBLES => {
+                let doubles = self.kind == Self::DOUBLES;
                 let mut input = Cursor::new(&self.bytes);
                 // What is damaged excludes nothing; checksums are for those who want to know.
                 input.prefixed().map_or(true, |bytes| has_threes(bytes, needle))
-                    && digits::may_contain(input, needle).unwrap_or(true)
+                    && digits::may_contain(input, doubles, needle).unwrap_or(true)
             }
             _ => true,
         }
@@ -105,7 +110,7 @@ fn has_threes(bytes: &[u8], needle: &[u8]) -> bool {
     !known || threes(needle).all(|hash| bitmap::may_have(bytes, hash))
 }
 
-/// Makes a [`Filter`] of kind [`Filter::DIGITS`].
+/// Makes a [`Filter`] of kind [`Filter::DIGITS`], or [`Filter::DOUBLES`] where that tells more.
 ///
 /// Every text that a search looks at must be added, as it is shown: a filter that misses some makes
 /// searches miss them too.
@@ -185,6 +190,21 @@ impl FilterBuilder {
         }
     }
 
+    /// Adds a decimal of which `shown` is how it looks, with so many digits behind its point, next to which
+    /// stands nothing of a number; without its point it is `number`. Its threes are added apart.
+    pub(super) fn add_decimal(&mut self, number: u64, shown: &[u8], scale: usize) {
+        if !self.threes_only {
+            self.digits.add_decimal(number, shown, scale);
+        }
+    }
+
+    /// Adds a decimal, likewise, that is written as a double is written and is so many units of 2⁻²².
+    pub(super) fn add_double(&mut self, units: u64, shown: &[u8]) {
+        if !self.threes_only {
+            self.digits.add_double(units, shown);
+        }
+    }
+
     /// Adds every fraction of decimal digits that stands behind one to three digits and a point, as
     /// far as digits go; their threes are added apart.
     pub(crate) fn add_all_fractions(&mut self) {
@@ -194,16 +214,18 @@ impl FilterBuilder {
     /// The filter over what was added, of at most `most` bytes; begins anew. Parts that would let
     /// nearly everything through at that size are left out.
     pub fn finish(&mut self, most: usize) -> Filter {
-        let ranges = self.digits.take_ranges();
+        let (ranges, doubles) = (self.digits.take_ranges(), self.digits.take_doubles());
+        let of_ranges = ranges.len() + doubles.as_ref().map_or(0, Vec::len) + LENGTHS;
         // Or a small block of many numbers.
-        if self.threes_only || ranges.len() + LENGTHS > most {
+        if self.threes_only || of_ranges > most {
             self.digits.sets().for_each(Bitmap::clear);
             let threes = self.threes.take(MIN_BYTES, most);
             return threes
                 .map_or_else(Filter::default, |bytes| Filter { kind: Filter::THREES, bytes });
         }
-        let mut filter = Filter { kind: Filter::DIGITS, bytes: Vec::new() };
-        let mut room = most.saturating_sub(ranges.len() + LENGTHS);
+        let kind = if doubles.is_some() { Filter::DOUBLES } else { Filter::DIGITS };
+        let mut filter = Filter { kind, bytes: Vec::new() };
+        let mut room = most.saturating_sub(of_ranges);
         let mut part = |set: &mut Bitmap, least| {
             let bytes = set.take(least, room).unwrap_or_default();
             room -= bytes.len();
@@ -212,6 +234,7 @@ impl FilterBuilder {
         part(&mut self.threes, MIN_BYTES);
         self.digits.sets().for_each(|set| part(set, 1));
         put_prefixed(&mut filter.bytes, &ranges);
+        doubles.iter().for_each(|doubles| put_prefixed(&mut filter.bytes, doubles));
         filter
     }
 }
@@ -226,11 +249,16 @@ mod tests {
         let number = prop_oneof![0u64..2000, any::<u64>(), any::<u64>().prop_map(|n| n >> 20)];
         let of_numbers = (number, 0usize..30, "[-. a-f0-9]{0,12}")
             .prop_map(|(n, width, tail)| format!("{n:0width$}{tail}").into_bytes());
+        let differences = (any::<u64>(), 12u32..64, "[-. a-f0-9]{0,3}", "[-. a-f0-9]{0,3}");
+        let differences = differences.prop_map(|(n, shift, head, tail)| {
+            format!("{head}{}{tail}", (n >> shift) as f64 / 4_194_304.0).into_bytes()
+        });
         prop_oneof![
             prop::collection::vec(any::<u8>(), 0..40),
             "[0-9.]{0,40}".prop_map(String::into_bytes),
             "[0-9a-fA-F .]{0,40}".prop_map(String::into_bytes),
             of_numbers,
+            differences,
         ]
     }
 
@@ -258,7 +286,7 @@ mod tests {
         }
 
         #[test]
-        fn any_filter_answers(kind in 0u8..4, bytes: Vec<u8>, needle in any_text()) {
+        fn any_filter_answers(kind in 0u8..5, bytes: Vec<u8>, needle in any_text()) {
             let _ = Filter { kind, bytes }.can_contain(&needle);
         }
     }
@@ -295,6 +323,23 @@ mod tests {
             assert!(!filter.can_contain(absent.as_bytes()), "{absent} is not there");
         }
         assert!(filter.can_contain(b"0.5070") && filter.can_contain(b"07001 id"));
+    }
+
+    #[test]
+    fn differences_of_times_leave_room_for_other_digits() {
+        let (mut builder, mut seed) = (FilterBuilder::new(), 1u64);
+        for _ in 0..4_000u64 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let took = (seed >> 48) as f64 / 4_194_304.0;
+            builder.add(format!("took {took} s of {}.5", seed >> 50).as_bytes());
+        }
+        builder.add(b"took 0.0011489391326904297 s, 2.71828182");
+        let filter = builder.finish(4 << 10);
+        assert_eq!(filter.kind, Filter::DOUBLES);
+        let absent = ["918273645", ".0011489391326904295", "2.718281827"];
+        assert!(absent.iter().all(|needle| !filter.can_contain(needle.as_bytes())));
+        let present = ["0.00114", "1489391326", "6904297 s", "71828182"];
+        assert!(present.iter().all(|needle| filter.can_contain(needle.as_bytes())));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::bitmap::{fold, ones};
 use super::{BUILD_BITS, Filter, LENGTHS, MIN_BYTES, digits};
 use crate::bytes::{Cursor, Result, put_prefixed};
 
-/// The bitmaps of a filter of kind [`Filter::DIGITS`].
+/// The bitmaps of a filter of kind [`Filter::DIGITS`] and of [`Filter::DOUBLES`].
 const SETS: usize = 4;
 
 /// What a filter consists of. An empty set says nothing.
@@ -12,6 +12,8 @@ struct Parts<'a> {
     sets: [&'a [u8]; SETS],
     /// `None`: nothing is known of digits.
     ranges: Option<&'a [u8]>,
+    /// `None`: there are none, or they are among the other digits.
+    doubles: Option<&'a [u8]>,
 }
 
 impl Filter {
@@ -26,7 +28,11 @@ impl Filter {
         let threes = union(all(0), MIN_BYTES, most / 2);
         let ranges: Option<Vec<&[u8]>> = parts.iter().map(|part| part.ranges).collect();
         let ranges = ranges.and_then(|ranges| digits::union(ranges.into_iter()).ok());
-        let Some(ranges) = ranges.filter(|ranges| ranges.len() + LENGTHS <= most / 8) else {
+        let doubles = parts.iter().filter_map(|part| part.doubles);
+        let doubles = digits::union_of_doubles(doubles).unwrap_or_default();
+        let of_ranges = |ranges: &Vec<u8>| ranges.len() + doubles.len() + LENGTHS;
+        let told = !doubles.is_empty();
+        let Some(ranges) = ranges.filter(|ranges| told && of_ranges(ranges) <= most / 8) else {
             let none = threes.is_empty();
             let kind = if none { Self::NONE } else { Self::THREES };
             return Self { kind, bytes: threes };
@@ -35,18 +41,27 @@ impl Filter {
         put_prefixed(&mut bytes, &threes);
         (1..SETS).for_each(|n| put_prefixed(&mut bytes, &union(all(n), 1, most / 8)));
         put_prefixed(&mut bytes, &ranges);
-        Self { kind: Self::DIGITS, bytes }
+        if parts.iter().all(|part| part.doubles.is_none()) {
+            return Self { kind: Self::DIGITS, bytes };
+        }
+        put_prefixed(&mut bytes, &doubles);
+        Self { kind: Self::DOUBLES, bytes }
     }
 
     fn parts(&self) -> Option<Parts<'_>> {
         match self.kind {
-            Self::THREES => Some(Parts { sets: [&self.bytes[..], &[], &[], &[]], ranges: None }),
-            Self::DIGITS => {
+            Self::THREES => {
+                let sets = [&self.bytes[..], &[], &[], &[]];
+                Some(Parts { sets, ranges: None, doubles: None })
+            }
+            Self::DIGITS | Self::DOUBLES => {
                 let mut input = Cursor::new(&self.bytes);
                 let mut part = || input.prefixed();
                 let mut all = || -> Result<Parts<'_>> {
                     let sets = [part()?, part()?, part()?, part()?];
-                    Ok(Parts { sets, ranges: Some(part()?) })
+                    let ranges = Some(part()?);
+                    let doubles = (self.kind == Self::DOUBLES).then(&mut part).transpose()?;
+                    Ok(Parts { sets, ranges, doubles })
                 };
                 all().ok()
             }
@@ -93,7 +108,10 @@ mod tests {
 
     fn text() -> impl Strategy<Value = Vec<u8>> {
         let numbers = prop::collection::vec((any::<u64>(), 0u32..64, "[-. a-f]{0,3}"), 1..9);
-        let write = |(n, shift, tail): &(u64, u32, String)| format!("{}{tail}", n >> shift);
+        let write = |(n, shift, tail): &(u64, u32, String)| match n % 3 {
+            0 => format!("{}{tail}", (n >> shift.max(&12)) as f64 / 4_194_304.0),
+            _ => format!("{}{tail}", n >> shift),
+        };
         let of_numbers = move |all: Vec<_>| all.iter().map(write).collect::<String>().into_bytes();
         prop_oneof![prop::collection::vec(any::<u8>(), 3..60), numbers.prop_map(of_numbers)]
     }

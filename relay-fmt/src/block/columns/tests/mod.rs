@@ -235,7 +235,18 @@ fn raw_rows(lines: &[Vec<u8>]) -> RowBuffer {
 /// Lines of which some are like others but for a few bytes.
 fn alike() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let changes = vec((any::<usize>(), any::<usize>(), "[0-9a-f.x]|[ -~]"), 0..4);
-    (vec(any_text(), 1..12), vec((any::<usize>(), changes), 0..80)).prop_map(|(lines, rows)| {
+    // Values that a filter is told of one by one, in lines of one template.
+    let numbers = (vec((any::<i64>(), 0u32..64), 0..20), "(,|=| |d)", "(,|ms| |b)");
+    let numbered = numbers.prop_map(|(numbers, left, right)| {
+        let line = |(n, shift): (i64, u32)| {
+            let n = n >> shift;
+            let (decimal, double) = (n as f64 / 1e6, n as f64 / 4_194_304.0);
+            format!("in{left}{decimal}{right} of{left}{double}{right} n{left}{n}{right}")
+        };
+        numbers.into_iter().map(line).map(String::into_bytes).collect::<Vec<_>>()
+    });
+    let rows = vec((any::<usize>(), changes), 0..80);
+    (vec(any_text(), 1..12), rows, numbered).prop_map(|(lines, rows, numbered)| {
         let line = |(line, changes): (usize, Vec<(usize, usize, String)>)| {
             let mut line = lines[line % lines.len()].clone();
             for (from, len, new) in changes {
@@ -245,7 +256,7 @@ fn alike() -> impl Strategy<Value = Vec<Vec<u8>>> {
             }
             line
         };
-        lines.iter().cloned().chain(rows.into_iter().map(line)).collect()
+        lines.iter().cloned().chain(rows.into_iter().map(line)).chain(numbered).collect()
     })
 }
 
