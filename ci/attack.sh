@@ -17,6 +17,8 @@ export RELAY_SCHEDULES=5000
 export RELAY_CALLS=1000
 export RELAY_FORKS=8
 export RELAY_HOLDS=16
+export RELAY_LONG=1
+export RELAY_STALL=10
 export LOOM_MAX_PREEMPTIONS=3
 case "${1:-}" in
 --smoke)
@@ -25,6 +27,8 @@ case "${1:-}" in
     RELAY_CALLS=100
     RELAY_FORKS=400
     RELAY_HOLDS=1
+    RELAY_STALL=2
+    unset RELAY_LONG
     RELAY_FUZZ_MS=800
     RELAY_STRESS=3
     RELAY_SCHEDULES=500
