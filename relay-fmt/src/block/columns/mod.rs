@@ -3,7 +3,8 @@
 //! Encoding goes through the files in this order:
 //!
 //! 1. `scan`: each row becomes a *class* and values. Lines of raw channels are followed down the
-//!    templates of earlier lines by `paths`, and `sift` says what they contain. `shape` takes typed values apart, `split` and
+//!    templates of earlier lines by `paths`, and `sift` says what they contain. `shape` takes typed values apart
+//!    and `mould` those that lie as the ones before, `split` and
 //!    `numbers` take formatted text apart, `words` finds words that vary; `classes` numbers what they
 //!    find by its `program`.
 //! 2. `layout`: values go to columns, and classes share columns where that takes fewer bits.
@@ -34,6 +35,7 @@ mod latest;
 mod layout;
 mod lazy;
 mod members;
+mod mould;
 mod numbers;
 mod paths;
 mod program;
