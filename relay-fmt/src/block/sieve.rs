@@ -28,7 +28,7 @@ use crate::callsite::Callsite;
 use crate::message::plain_texts;
 use crate::value::{Layout, NAMED, Type, Value};
 use hole::{Hole, is_number};
-use place::Place;
+use place::Places;
 
 /// So many holes at most: one bit each.
 const MOST: usize = 63;
@@ -38,7 +38,7 @@ const MOST: usize = 63;
 pub struct Sieve<'a> {
     holes: Vec<Hole<'a>>,
     /// Where the values stood in the record that [`Sieve::add_alike`] was last given first.
-    places: Vec<Place>,
+    places: Places,
 }
 
 impl<'a> Sieve<'a> {
@@ -55,7 +55,7 @@ impl<'a> Sieve<'a> {
         texts.iter().for_each(|text| filter.add(text.as_bytes()));
         let around = texts.iter().zip(texts.iter().skip(1));
         let hole = |(left, right): (&String, &String)| Hole::new(left.as_bytes(), right.as_bytes());
-        Some(Self { holes: around.map(hole).collect(), places: Vec::new() })
+        Some(Self { holes: around.map(hole).collect(), places: Places::default() })
     }
 
     /// As [`Sieve::add`], for payloads of `len` bytes that follow each other, as far as values stand in them
@@ -71,13 +71,12 @@ impl<'a> Sieve<'a> {
         let first = payloads.get(..len).filter(|_| len > 0);
         let Some(first) = first.filter(|_| callsite.layout == Layout::Packed) else { return 0 };
         let places = &mut self.places;
-        if Place::all(callsite, self.holes.len(), first, places) != Some(len) {
+        if places.find(callsite, self.holes.len(), first) != Some(len) {
             return 0;
         }
-        let fits = |payload: &&[u8]| places.iter().all(|place| place.is_in(payload));
-        let count = payloads.chunks_exact(len).take_while(fits).count();
+        let count = payloads.chunks_exact(len).take_while(|payload| places.are_in(payload)).count();
         let payloads = payloads.get(..count * len).unwrap_or_default();
-        for (hole, place) in self.holes.iter_mut().zip(places) {
+        for (hole, place) in self.holes.iter_mut().zip(&places.all) {
             hole.take_all(payloads.chunks_exact(len), place, printed, filter);
         }
         count

@@ -11,7 +11,8 @@
 //! 3. `ints`, `floats` and `strings` write each column in the way that `choose` says suits it;
 //!    `relate` finds columns that others tell something about, `related` and
 //!    `latest` write them.
-//! 4. `tables` writes sources, runs, callsites and spans; `frames` compresses.
+//! 4. `tables` writes sources, runs, callsites and spans; `frames` compresses; `order` does both for the last
+//!    frame, at any time.
 //!
 //! Decoding goes backwards and follows each class's program to put the payloads together. What
 //! decodes is exactly what was encoded, also where payloads are not what their callsites say: those
@@ -37,6 +38,7 @@ mod lazy;
 mod members;
 mod mould;
 mod numbers;
+mod order;
 mod paths;
 mod program;
 mod recent;
@@ -61,7 +63,9 @@ pub(super) use hash::hash;
 pub use census::{Census, Group, census, template_of};
 pub use condition::{Condition, FieldOf};
 pub use decode::decode;
+pub(in crate::block) use encode::Payloads;
 pub use encode::{Encoder, Precision, Summary, encode};
+pub(in crate::block) use order::Order;
 pub use search::contains;
 pub use select::{Counted, Selected, Wanted, select};
 

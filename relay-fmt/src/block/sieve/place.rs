@@ -7,25 +7,43 @@ use crate::value::Type;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) of: Type,
-    pub(super) at: usize,
+    at: usize,
     /// For a string, its length.
-    len: Option<[u8; 4]>,
+    len: usize,
 }
 
-impl Place {
+/// Where all values of a payload stand.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// Of each value.
+    pub(super) all: Vec<Place>,
+    /// What stands in the payload that is no value: types, and lengths of strings.
+    types: Vec<(usize, u8)>,
+    lengths: Vec<(usize, [u8; 4])>,
+}
+
+impl Places {
     /// Finds the values of a payload, each of a type whose length is known. Returns where they end; `None`
     /// where there is another type, or a string for which there is no hole.
-    pub(super) fn all(
+    pub(super) fn find(
+        &mut self,
         callsite: &Callsite,
         holes: usize,
         payload: &[u8],
-        places: &mut Vec<Self>,
     ) -> Option<usize> {
-        places.clear();
+        self.all.clear();
+        self.types.clear();
+        self.lengths.clear();
         let mut at = 0;
         for (nth, field) in callsite.fields.iter().enumerate() {
-            let mut place = Self { of: field.of, at, len: None };
-            at += match field.of {
+            let mut of = field.of;
+            if of == Type::Tagged {
+                let tag = *payload.get(at)?;
+                self.types.push((at, tag));
+                (of, at) = (Type::from_u8(tag)?, at + 1);
+            }
+            let mut place = Place { of, at, len: 0 };
+            at += match of {
                 Type::U8 => 1,
                 Type::U16 => 2,
                 Type::U32 | Type::I32 | Type::F32 => 4,
@@ -33,33 +51,37 @@ impl Place {
                 // Who prints the record would look at it, too.
                 Type::Str | Type::Text if nth < holes => {
                     let len = payload.get(at..)?.first_chunk::<4>()?;
-                    place.len = Some(*len);
-                    len.len() + u32::from_le_bytes(*len) as usize
+                    self.lengths.push((at, *len));
+                    (place.at, place.len) = (at + 4, u32::from_le_bytes(*len) as usize);
+                    4 + place.len
                 }
                 _ => return None,
             };
-            places.push(place);
+            self.all.push(place);
         }
         Some(at)
     }
 
-    /// The bytes of a fixed number of a payload.
+    /// Whether they stand so in another payload of the same length.
+    #[inline]
+    pub(super) fn are_in(&self, payload: &[u8]) -> bool {
+        let word = |at: usize| payload.get(at..).and_then(<[u8]>::first_chunk::<4>);
+        self.types.iter().all(|(at, tag)| payload.get(*at) == Some(tag))
+            && self.lengths.iter().all(|(at, len)| word(*at) == Some(len))
+    }
+}
+
+impl Place {
+    /// The bytes of a number of a payload.
     #[inline]
     pub(super) fn bytes<const N: usize>(&self, payload: &[u8]) -> [u8; N] {
         let bytes = payload.get(self.at..).and_then(<[u8]>::first_chunk);
         bytes.copied().unwrap_or([0; N])
     }
 
-    /// Whether it stands so in another payload, too, as far as that is not said by its length.
-    #[inline]
-    pub(super) fn is_in(&self, payload: &[u8]) -> bool {
-        self.len.is_none_or(|len| self.bytes(payload) == len)
-    }
-
     /// The bytes of a string.
     #[inline]
     pub(super) fn text<'a>(&self, payload: &'a [u8]) -> &'a [u8] {
-        let len = self.len.map_or(0, |len| u32::from_le_bytes(len) as usize);
-        payload.get(self.at + 4..).and_then(|rest| rest.get(..len)).unwrap_or_default()
+        payload.get(self.at..).and_then(|rest| rest.get(..self.len)).unwrap_or_default()
     }
 }

@@ -204,8 +204,9 @@ fn a_string_that_is_not_utf8_is_printed_each_time() {
 #[test]
 fn what_no_length_is_known_of_is_added_one_by_one() {
     let mut filter = FilterBuilder::new();
-    let cases: [(_, &[u8]); 5] = [
-        ([Type::U8, Type::Tagged], &[1, Type::U8 as u8, 2]),
+    let cases: [(_, &[u8]); 6] = [
+        ([Type::U8, Type::Tagged], &[1, Type::Bool as u8, 1]),
+        ([Type::U8, Type::Tagged], &[1, Type::Tagged as u8, 1]),
         ([Type::U8, Type::Bool], &[1, 1]),
         ([Type::U8, Type::Str], &[1, 3, 0, 0, 0, b'a']),
         ([Type::U8, Type::U8], &[1, 2, 3]),
@@ -217,8 +218,14 @@ fn what_no_length_is_known_of_is_added_one_by_one() {
         let (all, len) = (payload.repeat(3).leak(), payload.len());
         assert_eq!(sieve.add_alike(&callsite, (all, len), &mut [false; 3], &mut filter), 0);
     }
+    // A value whose type stands in front of it, as long as that is the same.
+    let callsite = self::callsite("{0} of {1}", [Type::Tagged, Type::Tagged]);
+    let mut sieve = Sieve::new(&callsite, &mut filter).unwrap();
+    let [u8, i8] = [Type::U8, Type::I8].map(|of| of as u8);
+    let tagged = [[u8, 1, u8, 1], [u8, 7, u8, 9], [u8, 1, i8, 1]].concat().leak();
+    assert_eq!(sieve.add_alike(&callsite, (tagged, 4), &mut [false; 3], &mut filter), 2);
     // A text that nothing shows has to be looked at all the same.
-    let callsite = callsite("{0}", [Type::U8, Type::Str]);
+    let callsite = self::callsite("{0}", [Type::U8, Type::Str]);
     let mut sieve = Sieve::new(&callsite, &mut filter).unwrap();
     let hidden = (&b"\x01\x01\0\0\0\xff"[..], 6);
     assert_eq!(sieve.add_alike(&callsite, hidden, &mut [false], &mut filter), 0);
