@@ -59,7 +59,7 @@ fn check(template: &str, rows: &[(i64, f64)], texts: &[String]) {
         assert!(sieve.add(callsite, payload, &mut filter));
     }
     let mut many = FilterBuilder::new();
-    many.threes_only(rows.len() % 2 == 0);
+    many.threes_only(rows.len().is_multiple_of(2));
     for callsite in [&numbers, &words] {
         let of = records.iter().filter(|(of, _)| std::ptr::eq(*of, callsite));
         let payloads: Vec<&[u8]> = of.map(|(_, payload)| &payload[..]).collect();
