@@ -141,3 +141,80 @@ impl Rest<'_> {
         self.ends = self.ends.get(count..).unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use relay_fmt::callsite::{Callsite, Facade, Field, Level};
+    use relay_fmt::value::{Layout, Type};
+    use std::sync::Arc;
+
+    fn callsite(template: &str, types: [Type; 3]) -> Arc<Callsite> {
+        let field = |of| Field { name: "f".into(), of, argument_only: false };
+        Arc::new(Callsite {
+            level: Level::Info,
+            facade: Facade::Relay,
+            layout: Layout::Packed,
+            line: 1,
+            target: String::new(),
+            module: String::new(),
+            file: String::new(),
+            name: String::new(),
+            template: template.into(),
+            fields: types.map(field).to_vec(),
+        })
+    }
+
+    fn payload(number: u32, text: &[u8]) -> Vec<u8> {
+        let mut payload = number.to_le_bytes().to_vec();
+        payload.extend((f64::from(number) / 8.0).to_le_bytes());
+        payload.extend((text.len() as u32).to_le_bytes());
+        payload.extend(text);
+        payload
+    }
+
+    proptest! {
+        /// Whatever the rows before it are like, a row's message is in the filter.
+        #[test]
+        fn no_row_is_passed_over(
+            of in prop::collection::vec(
+                (0u32..3, 0u8..4, any::<u32>(), "[a-z]{0,3}|[ab]{2}\u{e9}", 1usize..40), 1..20),
+            hurry: bool,
+        ) {
+            let types = [Type::U32, Type::F64, Type::Str];
+            let mut rows = RowBuffer {
+                callsites: vec![callsite("id={0} took {1} of <{2}>", types), callsite("n{0} and {1} of: {2}.", types)],
+                ..RowBuffer::default()
+            };
+            for (site, kind, number, text, times) in of {
+                for n in 0..times {
+                    let payload = payload(number.wrapping_add(n as u32 * 77), text.as_bytes());
+                    let kind = [Kind::Event, Kind::SpanEvent, Kind::Raw, Kind::SpanEnter][usize::from(kind)];
+                    let site = if kind == Kind::Raw { 0 } else { site };
+                    rows.push(0, kind, site, 0, 0, &payload);
+                }
+            }
+            let mut contents = Contents::default();
+            contents.hurry(hurry);
+            assert!(contents.or_encoder(&rows).0.is_some() || rows.kind.iter().all(|k| *k == Kind::Raw));
+            contents.see(&rows);
+            let filter = contents.finish(1 << 20);
+            for (row, kind) in rows.kind.iter().enumerate() {
+                let site = (rows.callsite[row] as usize).checked_sub(1);
+                let mut message = Vec::new();
+                match (kind, site.and_then(|site| rows.callsites.get(site))) {
+                    (Kind::Raw, _) => message.extend_from_slice(rows.payload_of(row)),
+                    (Kind::Event | Kind::SpanEvent, Some(site)) => {
+                        let _ = relay_fmt::message::write_message(site, rows.payload_of(row), &mut message);
+                    }
+                    _ => {}
+                }
+                for (from, to) in [(0, message.len()), (message.len() / 3, message.len() / 2)] {
+                    prop_assert!(filter.can_contain(&message[from..to]), "row {}", row);
+                }
+            }
+        }
+    }
+}
