@@ -288,7 +288,9 @@ impl Lane {
         let mut ahead = Ahead::default();
         let (rows, encoding) = self.builder.ready(&options);
         let (mut contents, mut filter) = contents.or_encoder(rows);
+        let (payloads, mut order) = encoding.halves().map_err(CollectError::block)?;
         let beside = || {
+            order.encode();
             if let Some(contents) = &mut contents {
                 contents.see(rows);
             }
@@ -296,7 +298,8 @@ impl Lane {
                 ahead.fill(lives, next, spare, most);
             }
         };
-        let block = ahead::both(hurries, beside, || encoding.encode_sifted(filter.as_deref_mut()));
+        let block = ahead::both(hurries, beside, || payloads.encode(filter.as_deref_mut()));
+        let block = block.and_then(|block| block.with(order));
         // What the columns' limits refuse goes in as rows: nothing is too odd to be kept.
         let as_rows = BlockOptions { kind: BlockKind::Rows, ..options };
         let block = block.or_else(|_| self.builder.ready(&as_rows).1.encode_sifted(filter));

@@ -323,6 +323,11 @@ impl<'a> Queue<'a> {
         self.next.as_ref().map_or(i64::MAX, |(_, time)| (*time).max(self.floor_ns))
     }
 
+    #[inline]
+    fn time_of(&self, record: &Record<'_>) -> i64 {
+        self.hand.anchor.real_of(record.header.tick, self.rate)
+    }
+
     /// The next numbered record of the part, and its time.
     #[inline]
     fn read(&mut self) -> Option<(Record<'a>, i64)> {
@@ -333,10 +338,7 @@ impl<'a> Queue<'a> {
                         self.hand.anchor = anchor;
                     }
                 }
-                kind if kind.is_numbered() => {
-                    let time = self.hand.anchor.real_of(record.header.tick, self.rate);
-                    return Some((record, time));
-                }
+                kind if kind.is_numbered() => return Some((record, self.time_of(&record))),
                 _ => {}
             }
         }
@@ -351,17 +353,20 @@ impl<'a> Queue<'a> {
         may_go: impl Fn(i64) -> bool,
     ) -> impl Iterator<Item = (i64, &'a [u8])> {
         let callsite = first.0.header.callsite;
-        let mut first = Some((first.1, first.0.payload));
+        let (mut before, mut first) = (first.0, Some((first.1, first.0.payload)));
         std::iter::from_fn(move || {
             first.take().or_else(|| {
-                let (record, time_ns) = self.read()?;
+                let (record, time_ns) = match self.records.next_like(&before) {
+                    Some(record) => (record, self.time_of(&record)),
+                    None => self.read()?,
+                };
                 let order = time_ns.max(self.floor_ns);
                 let like = record.kind == Kind::Event && record.header.callsite == callsite;
                 if !(like && may_go(order)) {
                     self.next = Some((record, time_ns));
                     return None;
                 }
-                self.floor_ns = order;
+                (self.floor_ns, before) = (order, record);
                 Some((time_ns, record.payload))
             })
         })

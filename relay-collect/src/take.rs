@@ -73,7 +73,8 @@ impl Live {
         let mut open: Option<Part> = None;
         let mut hand = taken.hand.take();
         let mut known = 0;
-        for record in Records::new(&taken.bytes, generation) {
+        let mut all = Records::new(&taken.bytes, generation);
+        while let Some(record) = all.next() {
             let read = record.and_then(|record| {
                 let from = start + record.offset as u32;
                 let fresh = from >= at.bytes;
@@ -99,7 +100,12 @@ impl Live {
                     known = site;
                 }
                 let by = hand.as_mut().ok_or(relay_fmt::Error::new("records of no writer"))?;
-                let numbered = u32::from(record.kind.is_numbered());
+                let (mut numbered, mut end) = (u32::from(record.kind.is_numbered()), record.end);
+                if fresh && numbered > 0 {
+                    while let Some(like) = all.next_like(&record) {
+                        (numbered, end) = (numbered + 1, like.end);
+                    }
+                }
                 if fresh {
                     let part = open.get_or_insert_with(|| Part {
                         from,
@@ -108,7 +114,7 @@ impl Live {
                         records: 0,
                         prior_records: records,
                     });
-                    part.to = start + record.end as u32;
+                    part.to = start + end as u32;
                     part.records += numbered;
                     records += numbered;
                 }

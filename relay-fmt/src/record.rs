@@ -205,6 +205,26 @@ impl<'a> Records<'a> {
         self.offset = end;
         Ok(record)
     }
+
+    /// The next record if nothing but its tick and its payload tells it from `record`, the one before it.
+    ///
+    /// Most records are like the one before, and one comparison shows that they are records at all.
+    #[inline]
+    pub fn next_like(&mut self, record: &Record<'a>) -> Option<Record<'a>> {
+        let len = record.end.checked_sub(record.offset)?;
+        let bytes = self.bytes.get(self.offset..)?.get(..len)?;
+        let (word, behind) = bytes.split_first_chunk::<8>()?;
+        let Header { len: used, generation, callsite, .. } = record.header;
+        if u64::from_le_bytes(*word) != Header::word(used, generation, record.kind, callsite) {
+            return None;
+        }
+        let (tick, _) = behind.split_first_chunk::<8>()?;
+        let header = Header { tick: u64::from_le_bytes(*tick), ..record.header };
+        let (offset, end) = (self.offset, self.offset + len);
+        self.offset = end;
+        let payload = bytes.get(HEADER_LEN..used as usize)?;
+        Some(Record { header, kind: record.kind, payload, offset, end })
+    }
 }
 
 impl<'a> Iterator for Records<'a> {
@@ -391,6 +411,33 @@ mod tests {
     }
 
     proptest! {
+        /// Whoever asks for the likes of a record first gets what whoever asks for each gets.
+        #[test]
+        fn likes_are_the_records_that_come_anyway(
+            all in prop::collection::vec((0u8..2, 0usize..2, 1usize..4), 0..12),
+            cut in 0usize..40, turned in any::<(prop::sample::Index, u8)>(),
+        ) {
+            let mut bytes = Vec::new();
+            for (kind, more, times) in all {
+                let (kind, payload) = ([Kind::Event, Kind::Raw][usize::from(kind)], [7; 13]);
+                (0..times).for_each(|_| put(&mut bytes, 3, kind, &payload[..12 + more]));
+            }
+            bytes.truncate(bytes.len().saturating_sub(cut));
+            if !bytes.is_empty() {
+                let at = turned.0.index(bytes.len());
+                bytes[at] ^= turned.1;
+            }
+            let each: Vec<_> = Records::new(&bytes, 3).map_while(Result::ok).collect();
+            let (mut records, mut likes) = (Records::new(&bytes, 3), Vec::new());
+            while let Some(Ok(record)) = records.next() {
+                likes.push(record);
+                while let Some(like) = records.next_like(&record) {
+                    likes.push(like);
+                }
+            }
+            prop_assert_eq!(format!("{likes:?}"), format!("{each:?}"));
+        }
+
         #[test]
         fn any_bytes_end(bytes: Vec<u8>, generation: u64) {
             prop_assert!(Records::new(&bytes, generation).count() <= bytes.len() / HEADER_LEN + 1);

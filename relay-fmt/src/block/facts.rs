@@ -90,6 +90,7 @@ impl Facts {
         // As `RowBuffer::rows` has them.
         let mut order: Vec<i64> = rows.runs.iter().map(|run| run.floor_ns).collect();
         let (mut min_order_ns, mut max_order_ns) = (i64::MAX, i64::MIN);
+        let (mut min_ns, mut max_ns) = (i64::MAX, i64::MIN);
         let mut times = &rows.time_ns[..];
         for rows in rows.run.chunk_by(|a, b| a == b) {
             let Some(order) = rows.first().and_then(|run| order.get_mut(*run as usize)) else {
@@ -98,7 +99,10 @@ impl Facts {
             let Some((here, behind)) = times.split_at_checked(rows.len()) else { break };
             // Within a run the order never falls: the first is the least and the last the largest.
             min_order_ns = here.iter().take(1).fold(min_order_ns, |min, t| min.min(*t.max(order)));
-            *order = here.iter().fold(*order, |max, time| max.max(*time));
+            let widen = |(min, max): (i64, i64), time: &i64| (min.min(*time), max.max(*time));
+            let (least, most) = here.iter().fold((i64::MAX, i64::MIN), widen);
+            (min_ns, max_ns) = (min_ns.min(least), max_ns.max(most));
+            *order = most.max(*order);
             max_order_ns = max_order_ns.max(*order);
             times = behind;
         }
@@ -107,7 +111,7 @@ impl Facts {
             raw_bytes: raw_bytes(rows),
             min_order_ns,
             max_order_ns,
-            times: Times::of(rows),
+            times: (!rows.is_empty()).then_some(Times { min_ns, max_ns }),
             level_mask,
             sources: rows.sources.clone(),
             runs: rows.runs.clone(),

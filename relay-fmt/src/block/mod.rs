@@ -23,7 +23,7 @@ mod tests;
 pub(crate) mod zstd_frame;
 
 pub use buffer::{RowBuffer, Rows};
-pub use builder::{BlockBuilder, BlockOptions, EncodedBlock, Encoding};
+pub use builder::{BlockBuilder, BlockOptions, EncodedBlock, Encoding, Order, Payloads, Unordered};
 pub use error::Error;
 pub use facts::{Facts, NO_LEVEL, Target, Times, digest};
 pub use filter::{Filter, FilterBuilder};

@@ -16,6 +16,7 @@
 //! stands between holes has to be longer than that; other callsites are printed.
 
 mod hole;
+mod place;
 mod recent;
 mod shape;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::callsite::Callsite;
 use crate::message::plain_texts;
 use crate::value::{Layout, NAMED, Type, Value};
 use hole::{Hole, is_number};
+use place::Places;
 
 /// So many holes at most: one bit each.
 const MOST: usize = 63;
@@ -35,6 +37,8 @@ const MOST: usize = 63;
 #[derive(Debug)]
 pub struct Sieve<'a> {
     holes: Vec<Hole<'a>>,
+    /// Where the values stood in the record that [`Sieve::add_alike`] was last given first.
+    places: Places,
 }
 
 impl<'a> Sieve<'a> {
@@ -51,7 +55,31 @@ impl<'a> Sieve<'a> {
         texts.iter().for_each(|text| filter.add(text.as_bytes()));
         let around = texts.iter().zip(texts.iter().skip(1));
         let hole = |(left, right): (&String, &String)| Hole::new(left.as_bytes(), right.as_bytes());
-        Some(Self { holes: around.map(hole).collect() })
+        Some(Self { holes: around.map(hole).collect(), places: Places::default() })
+    }
+
+    /// As [`Sieve::add`], for payloads of `len` bytes that follow each other, as far as values stand in them
+    /// where they do in the first: hole by hole, which is quicker. Returns how many these are, and says of
+    /// each whether it has to be `printed`. 0 where they have to be added one by one.
+    pub fn add_alike(
+        &mut self,
+        callsite: &Callsite,
+        (payloads, len): (&'a [u8], usize),
+        printed: &mut [bool],
+        filter: &mut FilterBuilder,
+    ) -> usize {
+        let first = payloads.get(..len).filter(|_| len > 0);
+        let Some(first) = first.filter(|_| callsite.layout == Layout::Packed) else { return 0 };
+        let places = &mut self.places;
+        if places.find(callsite, self.holes.len(), first) != Some(len) {
+            return 0;
+        }
+        let count = payloads.chunks_exact(len).take_while(|payload| places.are_in(payload)).count();
+        let payloads = payloads.get(..count * len).unwrap_or_default();
+        for (hole, place) in self.holes.iter_mut().zip(&places.all) {
+            hole.take_all(payloads.chunks_exact(len), place, printed, filter);
+        }
+        count
     }
 
     /// Adds what a record of the callsite contains. `false` where its values are not what the callsite

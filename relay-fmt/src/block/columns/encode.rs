@@ -5,6 +5,7 @@ use super::classes::Class;
 use super::floats::{self, Width};
 use super::frames::{DILIGENT, FRAMES, Streams};
 use super::layout::Layout;
+use super::order::Order;
 use super::program::Of;
 use super::relate::{Block, Finder};
 use super::scan::Scan;
@@ -40,23 +41,13 @@ pub struct Summary {
 
 /// Encodes blocks, one after the other, in the same memory.
 pub struct Encoder {
-    level: i32,
-    precision: Precision,
-    scan: Scan,
-    streams: Streams,
-    layout: Layout,
-    finder: Finder,
-    room: Vec<u64>,
-    ints: ints::Scratch,
-    strings: strings::Scratch,
-    context: CCtx<'static>,
+    pub(in crate::block) payloads: Payloads,
+    pub(in crate::block) order: Order,
 }
 
 impl std::fmt::Debug for Encoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("Encoder");
-        shown.field("level", &self.level).field("precision", &self.precision);
-        shown.finish_non_exhaustive()
+        f.debug_struct("Encoder").field("level", &self.payloads.level).finish_non_exhaustive()
     }
 }
 
@@ -74,24 +65,13 @@ impl Encoder {
     /// # Errors
     /// When there is no memory for zstd.
     pub fn new(level: i32) -> Result<Self> {
-        Ok(Self {
-            level,
-            precision: Precision::Nanos,
-            scan: Scan::default(),
-            streams: Streams::default(),
-            layout: Layout::default(),
-            finder: Finder::default(),
-            room: Vec::new(),
-            ints: ints::Scratch::default(),
-            strings: strings::Scratch::default(),
-            context: CCtx::try_create().ok_or(Error::new("no memory for zstd"))?,
-        })
+        Ok(Self { payloads: Payloads::new(level)?, order: Order::new(level)? })
     }
 
     /// Keeps times as exactly as this. Default: [`Precision::Nanos`].
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
-        self.precision = precision;
+        self.order.set_precision(precision);
         self
     }
 
@@ -114,32 +94,74 @@ impl Encoder {
         filter: Option<&mut FilterBuilder>,
         out: &mut Vec<u8>,
     ) -> Result<Summary> {
+        let mut summary = self.payloads.encode(rows, filter, out)?;
+        let ([.., frame], [.., stream]) = (&mut summary.frames, &mut summary.streams);
+        (*frame, *stream) = self.order.encode(rows, out)?;
+        Ok(summary)
+    }
+}
+
+/// Encodes all of blocks but their last frames.
+pub(in crate::block) struct Payloads {
+    level: i32,
+    scan: Scan,
+    streams: Streams,
+    layout: Layout,
+    finder: Finder,
+    room: Vec<u64>,
+    ints: ints::Scratch,
+    strings: strings::Scratch,
+    context: CCtx<'static>,
+}
+
+impl Payloads {
+    fn new(level: i32) -> Result<Self> {
+        Ok(Self {
+            level,
+            scan: Scan::default(),
+            streams: Streams::default(),
+            layout: Layout::default(),
+            finder: Finder::default(),
+            room: Vec::new(),
+            ints: ints::Scratch::default(),
+            strings: strings::Scratch::default(),
+            context: CCtx::try_create().ok_or(Error::new("no memory for zstd"))?,
+        })
+    }
+
+    /// Appends all of a body but the last frame, as [`Encoder::encode_sifted`].
+    ///
+    /// # Errors
+    /// As [`encode`].
+    pub(in crate::block) fn encode(
+        &mut self,
+        rows: &RowBuffer,
+        filter: Option<&mut FilterBuilder>,
+        out: &mut Vec<u8>,
+    ) -> Result<Summary> {
         check(rows)?;
         self.streams.clear();
         self.scan.run(rows, &mut self.ints.compressor, filter);
-        let callsites = tables::put_meta(rows, &mut self.streams.meta)?;
-        tables::put_order(
-            rows,
-            &callsites,
-            self.precision,
-            &mut self.streams,
-            &mut self.ints,
-            &mut self.strings,
-        )?;
+        tables::put_meta(rows, &mut self.streams.meta)?;
+        // What the last frame has of them it writes itself.
+        let mut number = Vec::new();
+        let (text, ints) = (&mut self.streams.text, &mut self.ints);
+        let mut sink = strings::Sink { number: &mut number, text, ints };
+        tables::put_names(rows, &mut sink, &mut self.strings)?;
         // A search needs neither times nor runs: it skips their frame and their strings.
         put_varint(&mut self.streams.meta, rows.len() as u64);
         put_varint(&mut self.streams.meta, self.streams.text.len() as u64);
         self.layout.arrange(&self.scan, &mut self.ints);
         self.put_classes();
         self.put_columns(&rows.payload);
-        let frames = self.streams.pack(&mut self.context, self.level, out)?;
+        let [meta, text, number] = self.streams.pack(&mut self.context, self.level, out)?;
         let s = &self.streams;
         Ok(Summary {
             rows: rows.len(),
             classes: self.scan.classes.list.len(),
             columns: self.layout.columns.len(),
-            frames,
-            streams: [s.meta.len(), s.text.len(), s.number.len(), s.order.len()],
+            frames: [meta, text, number, 0],
+            streams: [s.meta.len(), s.text.len(), s.number.len(), 0],
         })
     }
 
@@ -222,4 +244,10 @@ fn check(rows: &RowBuffer) -> Result<()> {
         return Err(Error::new("a row, run or span refers to something that is not there"));
     }
     Ok(())
+}
+
+impl std::fmt::Debug for Payloads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Payloads").field("level", &self.level).finish_non_exhaustive()
+    }
 }

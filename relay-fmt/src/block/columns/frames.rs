@@ -11,7 +11,8 @@ use zstd::zstd_safe::{self, CParameter, ParamSwitch};
 /// The largest content of a frame, in bytes.
 pub(super) const MAX_FRAME: usize = 256 << 20;
 
-/// What the frames of a body hold, uncompressed, in the order in which they lie in the body.
+/// What the frames of a body hold, uncompressed, in the order in which they lie in the body; behind them lies
+/// the one of times, runs and spans, which [`super::order`] makes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Streams {
     /// Sources, callsites, classes of rows, and which row is of which class.
@@ -20,8 +21,6 @@ pub(super) struct Streams {
     pub(super) text: Vec<u8>,
     /// Numbers.
     pub(super) number: Vec<u8>,
-    /// Times, runs, spans.
-    pub(super) order: Vec<u8>,
 }
 
 /// From this zstd level on, zstd is asked to split its blocks where the bytes change.
@@ -42,55 +41,66 @@ pub(super) enum Frame {
     Text = 1,
     /// See [`Streams::number`].
     Number = 2,
-    /// See [`Streams::order`].
+    /// See [`super::order::Order`].
     Order = 3,
 }
 
 impl Streams {
     /// Empties the streams and keeps their memory.
     pub(super) fn clear(&mut self) {
-        let streams = [&mut self.meta, &mut self.text, &mut self.number, &mut self.order];
-        streams.into_iter().for_each(Vec::clear);
+        [&mut self.meta, &mut self.text, &mut self.number].into_iter().for_each(Vec::clear);
     }
 
     /// Compresses the streams and appends the frames; gives the compressed sizes.
     ///
     /// # Errors
-    /// When a stream is larger than [`MAX_FRAME`] or zstd fails.
+    /// As [`pack`].
     pub(super) fn pack(
         &self,
         context: &mut zstd_safe::CCtx<'static>,
         level: i32,
         out: &mut Vec<u8>,
-    ) -> Result<[usize; FRAMES]> {
-        let failed = |_| Error::new("zstd could not compress");
-        // A column's bytes are distributed unlike its neighbours': by itself zstd looks for that only
-        // at its highest levels. It takes 1 to 3 % off, and a tenth of the time of encoding.
-        let split = if level >= SPLITS { ParamSwitch::Enable } else { ParamSwitch::Auto };
-        for parameter in [
-            CParameter::CompressionLevel(level),
-            CParameter::ContentSizeFlag(true),
-            CParameter::ChecksumFlag(true),
-            CParameter::UseBlockSplitter(split),
-        ] {
-            context.set_parameter(parameter).map_err(failed)?;
-        }
-        let mut sizes = [0; FRAMES];
-        let streams = [&self.meta, &self.text, &self.number, &self.order];
-        for (stream, size) in streams.into_iter().zip(&mut sizes) {
-            if stream.len() > MAX_FRAME {
-                return Err(Error::new("a block is too large"));
-            }
-            let before = out.len();
-            out.reserve(zstd_safe::compress_bound(stream.len()));
-            // A fresh buffer: zstd appends to a vector only through a cursor.
-            let mut tail = std::io::Cursor::new(&mut *out);
-            tail.set_position(before as u64);
-            context.compress2(&mut tail, stream).map_err(failed)?;
-            *size = out.len() - before;
+    ) -> Result<[usize; FRAMES - 1]> {
+        let mut sizes = [0; FRAMES - 1];
+        for (stream, size) in [&self.meta, &self.text, &self.number].into_iter().zip(&mut sizes) {
+            *size = pack(stream, context, level, out)?;
         }
         Ok(sizes)
     }
+}
+
+/// Compresses a stream and appends the frame; gives the compressed size.
+///
+/// # Errors
+/// When the stream is larger than [`MAX_FRAME`] or zstd fails.
+pub(super) fn pack(
+    stream: &[u8],
+    context: &mut zstd_safe::CCtx<'static>,
+    level: i32,
+    out: &mut Vec<u8>,
+) -> Result<usize> {
+    let failed = |_| Error::new("zstd could not compress");
+    // A column's bytes are distributed unlike its neighbours': by itself zstd looks for that only
+    // at its highest levels. It takes 1 to 3 % off, and a tenth of the time of encoding.
+    let split = if level >= SPLITS { ParamSwitch::Enable } else { ParamSwitch::Auto };
+    for parameter in [
+        CParameter::CompressionLevel(level),
+        CParameter::ContentSizeFlag(true),
+        CParameter::ChecksumFlag(true),
+        CParameter::UseBlockSplitter(split),
+    ] {
+        context.set_parameter(parameter).map_err(failed)?;
+    }
+    if stream.len() > MAX_FRAME {
+        return Err(Error::new("a block is too large"));
+    }
+    let before = out.len();
+    out.reserve(zstd_safe::compress_bound(stream.len()));
+    // A fresh buffer: zstd appends to a vector only through a cursor.
+    let mut tail = std::io::Cursor::new(&mut *out);
+    tail.set_position(before as u64);
+    context.compress2(&mut tail, stream).map_err(failed)?;
+    Ok(out.len() - before)
 }
 
 /// The compressed frames of a body.

@@ -4,6 +4,7 @@ use super::MAX_PAYLOAD;
 use super::classes::{self, Class, Classes};
 use super::estimate::Compressor;
 use super::ints::MAX_VALUES;
+use super::mould::Mould;
 use super::paths::Paths;
 use super::program::Op;
 use super::shape::{Shaper, follow};
@@ -58,6 +59,9 @@ pub(super) struct Scan {
     /// The templates of lines of raw channels.
     paths: Paths,
     sift: Sift,
+    /// How the payloads of a class lie that came not long ago, and which class that is.
+    mould: Mould,
+    moulded: u32,
 }
 
 impl Scan {
@@ -76,14 +80,21 @@ impl Scan {
         self.words.clear();
         self.paths.clear();
         self.sift.clear();
+        self.moulded = NO_CLASS;
         self.last.clear();
         self.last.resize((rows.callsites.len() + 1) * KINDS, NO_CLASS);
         self.success.clear();
         self.success.resize(self.last.len(), Success::default());
         let mut start = 0;
-        let all = rows.kind.iter().zip(&rows.callsite).zip(&rows.end);
-        for ((kind, callsite), end) in all {
+        let mut all = rows.kind.iter().zip(&rows.callsite).zip(&rows.end).enumerate();
+        while let Some((row, ((kind, callsite), end))) = all.next() {
             let payload = rows.payload.get(start..*end).unwrap_or_default();
+            let alike = self.alike(rows, row, start, payload);
+            if let Some(more) = alike.checked_sub(1) {
+                start += alike * payload.len();
+                more.checked_sub(1).and_then(|skipped| all.nth(skipped));
+                continue;
+            }
             start = *end;
             let first = self.split.values.len();
             let class = if let Some(class) = self.followed(*kind, *callsite, payload, *end) {
@@ -104,6 +115,62 @@ impl Scan {
         }
         self.fold(rows, trial);
         self.classes.assign();
+    }
+
+    /// Takes rows from this one on, whose payload begins at `start`, as long as they are of one callsite and
+    /// their bytes lie alike. Returns how many; none where only this one would be.
+    #[inline]
+    fn alike(&mut self, rows: &RowBuffer, row: usize, start: usize, payload: &[u8]) -> usize {
+        let kinds = rows.kind.get(row..).unwrap_or_default();
+        let callsites = rows.callsite.get(row..).unwrap_or_default();
+        let ends = rows.end.get(row..).unwrap_or_default();
+        let ([kind, next_kind, ..], [callsite, next_callsite, ..], [end, next_end, ..]) =
+            (kinds, callsites, ends)
+        else {
+            return 0;
+        };
+        let next_len = next_end - end;
+        // What raw channels have is seen to by itself.
+        if (kind, callsite, payload.len()) != (next_kind, next_callsite, next_len)
+            || *kind == Kind::Raw
+        {
+            return 0;
+        }
+        let last = self.last.get(*callsite as usize * KINDS + *kind as usize);
+        let last = last.copied().unwrap_or(NO_CLASS);
+        if last == NO_CLASS || !self.cast(last, payload) {
+            return 0;
+        }
+        let payloads = rows.payload.get(start..).unwrap_or_default();
+        let same = ends.iter().enumerate().zip(kinds.iter().zip(callsites));
+        let same = same.zip(payloads.chunks_exact(payload.len()));
+        let room = ENOUGH_VALUES.saturating_sub(self.split.values.len());
+        let rows = same.take(room / self.mould.columns().max(1));
+        let count = rows.take_while(|(((n, end), (k, c)), payload)| {
+            **end == start + (n + 1) * payload.len()
+                && (*k, *c) == (kind, callsite)
+                && self.mould.fits(payload)
+        });
+        let count = count.count();
+        let payloads = payloads.get(..count * payload.len()).unwrap_or_default();
+        self.mould.read(payloads, start, &mut self.split.values);
+        if let Some(class) = self.classes.list.get_mut(last as usize) {
+            class.rows += count;
+        }
+        self.class.resize(self.class.len() + count, last);
+        count
+    }
+
+    /// Sees to it that the mould is that of a payload. `false` when it is not of this class.
+    #[inline]
+    fn cast(&mut self, number: u32, payload: &[u8]) -> bool {
+        if self.moulded == number && self.mould.fits(payload) {
+            return true;
+        }
+        let Some(class) = self.classes.list.get(number as usize) else { return false };
+        let fits = self.mould.cast(&class.ops, self.classes.program(class), payload);
+        self.moulded = if fits { number } else { NO_CLASS };
+        fits
     }
 
     /// Stores rows whole whose long text is like no other's: lists, which grow and shrink from row

@@ -1,7 +1,6 @@
 //! The tables of a block: sources, callsites, runs, spans; and what each row has besides its payload.
 
 use super::encode::Precision;
-use super::frames::Streams;
 use super::ints;
 use super::strings::{self, Sink, Text};
 use crate::block::RowBuffer;
@@ -17,23 +16,10 @@ const MAX_TABLE: usize = 1 << 20;
 const MAX_FIELDS: usize = 1024;
 
 /// Numbers of callsites, those that only spans have after those that rows may have.
-pub(super) type Numbers<'a> = HashMap<&'a Callsite, usize>;
+type Numbers<'a> = HashMap<&'a Callsite, usize>;
 
-/// Appends sources and callsites; gives the callsites' numbers.
-///
-/// # Errors
-/// When a callsite has too many fields.
-pub(super) fn put_meta<'a>(rows: &'a RowBuffer, meta: &mut Vec<u8>) -> Result<Numbers<'a>> {
-    put_varint(meta, rows.sources.len() as u64);
-    for source in &rows.sources {
-        meta.extend_from_slice(&source.id.0);
-        meta.extend_from_slice(&source.boot);
-        put_prefixed(meta, source.channel.as_bytes());
-        put_prefixed(meta, source.program.as_bytes());
-        put_prefixed(meta, source.host.as_bytes());
-        put_varint(meta, u64::from(source.pid));
-        put_varint(meta, zigzag(source.opened_ns));
-    }
+/// The numbers of callsites that spans have, and those of them that no rows may have.
+fn number(rows: &RowBuffer) -> (Numbers<'_>, Vec<&Callsite>) {
     let mut numbers = Numbers::new();
     if !rows.spans.is_empty() {
         for (n, callsite) in rows.callsites.iter().enumerate() {
@@ -48,6 +34,25 @@ pub(super) fn put_meta<'a>(rows: &'a RowBuffer, meta: &mut Vec<u8>) -> Result<Nu
             next
         });
     }
+    (numbers, extra)
+}
+
+/// Appends sources and callsites.
+///
+/// # Errors
+/// When a callsite has too many fields.
+pub(super) fn put_meta(rows: &RowBuffer, meta: &mut Vec<u8>) -> Result<()> {
+    put_varint(meta, rows.sources.len() as u64);
+    for source in &rows.sources {
+        meta.extend_from_slice(&source.id.0);
+        meta.extend_from_slice(&source.boot);
+        put_prefixed(meta, source.channel.as_bytes());
+        put_prefixed(meta, source.program.as_bytes());
+        put_prefixed(meta, source.host.as_bytes());
+        put_varint(meta, u64::from(source.pid));
+        put_varint(meta, zigzag(source.opened_ns));
+    }
+    let (_, extra) = number(rows);
     put_varint(meta, rows.callsites.len() as u64);
     put_varint(meta, extra.len() as u64);
     let mut description = Vec::new();
@@ -59,7 +64,7 @@ pub(super) fn put_meta<'a>(rows: &'a RowBuffer, meta: &mut Vec<u8>) -> Result<Nu
         callsite.encode(&mut description);
         put_prefixed(meta, &description);
     }
-    Ok(numbers)
+    Ok(())
 }
 
 /// Reads what [`put_meta`] wrote: sources, callsites of rows, callsites of spans only.
@@ -117,16 +122,14 @@ const SPAN: [Get<Span>; 4] =
 /// When there are too many.
 pub(super) fn put_order(
     rows: &RowBuffer,
-    callsites: &Numbers<'_>,
     precision: Precision,
-    streams: &mut Streams,
+    order: &mut Vec<u8>,
     ints: &mut ints::Scratch,
-    strings: &mut strings::Scratch,
 ) -> Result<()> {
     if rows.runs.len().max(rows.spans.len()) > MAX_TABLE {
         return Err(Error::new("a block holds too many runs or spans"));
     }
-    let Streams { order, text, .. } = streams;
+    let (callsites, _) = number(rows);
     let mut room = Vec::with_capacity(rows.len());
     put_varint(order, rows.runs.len() as u64);
     for get in RUN {
@@ -148,10 +151,20 @@ pub(super) fn put_order(
     }
     put_column(order, &mut room, ints, rows.run.iter().map(|r| u64::from(*r)));
     ints::put(order, &rows.span, ints);
-    let threads = rows.runs.iter().map(|r| &r.thread[..]);
-    put_bytes(threads, &mut Sink { number: order, text, ints }, strings)?;
-    let values = rows.spans.iter().map(|s| &s.values[..]);
-    put_bytes(values, &mut Sink { number: order, text, ints }, strings)
+    Ok(())
+}
+
+/// Appends what of the strings of runs and spans goes behind what [`put_order`] writes, and their texts.
+///
+/// # Errors
+/// When they are too long.
+pub(super) fn put_names(
+    rows: &RowBuffer,
+    sink: &mut Sink<'_>,
+    strings: &mut strings::Scratch,
+) -> Result<()> {
+    put_bytes(rows.runs.iter().map(|r| &r.thread[..]), sink, strings)?;
+    put_bytes(rows.spans.iter().map(|s| &s.values[..]), sink, strings)
 }
 
 fn put_column(
@@ -192,7 +205,7 @@ fn unit(times: &[i64], precision: Precision) -> i64 {
     }
 }
 
-/// Reads what [`put_order`] wrote; `extra` are the callsites that only spans have.
+/// Reads what [`put_order`] and [`put_names`] wrote; `extra` are the callsites that only spans have.
 ///
 /// # Errors
 /// When something is cut short, a number is too large for its place, or names what is not there.

@@ -1,5 +1,6 @@
 //! One hole of a template: what stands around it, and what of it has been added.
 
+use super::place::Place;
 use super::recent::Recent;
 use super::shape::{self, Float, Symbol};
 use crate::block::FilterBuilder;
@@ -97,6 +98,50 @@ impl<'a> Hole<'a> {
             of => self.print(Value::parse(input, of).ok()?, filter),
         }
         Some(())
+    }
+
+    /// Takes a value of each of some records, in which it stands where `place` says; says of those that do not
+    /// parse that they are to be `printed`.
+    pub(super) fn take_all(
+        &mut self,
+        records: impl Iterator<Item = &'a [u8]>,
+        place: &Place,
+        printed: &mut [bool],
+        filter: &mut FilterBuilder,
+    ) {
+        match place.of {
+            Type::U64 | Type::Usize => records.for_each(|record| {
+                self.add_whole(u64::from_le_bytes(place.bytes(record)), filter);
+            }),
+            Type::U32 => records.for_each(|record| {
+                self.add_whole(u32::from_le_bytes(place.bytes(record)).into(), filter);
+            }),
+            Type::U16 => records.for_each(|record| {
+                self.add_whole(u16::from_le_bytes(place.bytes(record)).into(), filter);
+            }),
+            Type::U8 => records.for_each(|record| {
+                self.add_whole(u8::from_le_bytes(place.bytes(record)).into(), filter);
+            }),
+            Type::I64 | Type::Isize => records.for_each(|record| {
+                self.add_signed(i64::from_le_bytes(place.bytes(record)), filter);
+            }),
+            Type::I32 => records.for_each(|record| {
+                self.add_signed(i32::from_le_bytes(place.bytes(record)).into(), filter);
+            }),
+            Type::F64 => records.for_each(|record| {
+                let float = f64::from_le_bytes(place.bytes(record));
+                self.add_float(float, Value::F64(float), filter);
+            }),
+            Type::F32 => records.for_each(|record| {
+                let float = f32::from_le_bytes(place.bytes(record));
+                self.add_float(float.into(), Value::F32(float), filter);
+            }),
+            _ => {
+                for (record, printed) in records.zip(printed) {
+                    *printed |= self.add_string(place.text(record), filter).is_none();
+                }
+            }
+        }
     }
 
     #[inline]

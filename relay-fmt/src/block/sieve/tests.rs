@@ -22,6 +22,21 @@ fn callsite(template: &str, types: [Type; 2]) -> Callsite {
     }
 }
 
+/// Adds records as many at once as are alike. All have values that parse.
+fn add_many(callsite: &Callsite, payloads: &[&[u8]], joined: &[u8], filter: &mut FilterBuilder) {
+    let mut sieve = Sieve::new(callsite, filter).unwrap();
+    let (mut row, mut rest) = (0, joined);
+    while let Some(payload) = payloads.get(row) {
+        let as_long = payloads[row..].iter().take_while(|p| p.len() == payload.len()).count();
+        let mut printed = vec![false; as_long];
+        let many = (&rest[..as_long * payload.len()], payload.len());
+        let alike = sieve.add_alike(callsite, many, &mut printed, filter);
+        assert!((1..=as_long).contains(&alike) && !printed.contains(&true));
+        row += alike;
+        rest = &rest[alike * payload.len()..];
+    }
+}
+
 /// Everything that is printed is in the filter, whichever of the ways it goes.
 fn check(template: &str, rows: &[(i64, f64)], texts: &[String]) {
     let numbers = callsite(template, [Type::I64, Type::F64]);
@@ -43,8 +58,15 @@ fn check(template: &str, rows: &[(i64, f64)], texts: &[String]) {
         let sieve = if std::ptr::eq(*callsite, &numbers) { &mut of_numbers } else { &mut of_words };
         assert!(sieve.add(callsite, payload, &mut filter));
     }
-    let filter = filter.finish(usize::MAX);
-    assert_ne!(filter.kind, crate::block::Filter::NONE);
+    let mut many = FilterBuilder::new();
+    many.threes_only(rows.len().is_multiple_of(2));
+    for callsite in [&numbers, &words] {
+        let of = records.iter().filter(|(of, _)| std::ptr::eq(*of, callsite));
+        let payloads: Vec<&[u8]> = of.map(|(_, payload)| &payload[..]).collect();
+        add_many(callsite, &payloads, &payloads.concat(), &mut many);
+    }
+    let filters = [filter.finish(usize::MAX), many.finish(usize::MAX)];
+    assert!(filters.iter().all(|filter| filter.kind != crate::block::Filter::NONE));
     // Of the many floats in front some are enough: each has hundreds of parts.
     let some = records.len().saturating_sub(60) / 20 + 1;
     let last = records.len().saturating_sub(60);
@@ -56,7 +78,9 @@ fn check(template: &str, rows: &[(i64, f64)], texts: &[String]) {
             (0..text.len()).flat_map(|from| (from + 1..=text.len()).map(move |to| from..to));
         for part in parts {
             let part = &text[part];
-            assert!(filter.can_contain(part), "{}", String::from_utf8_lossy(part));
+            for filter in &filters {
+                assert!(filter.can_contain(part), "{}", String::from_utf8_lossy(part));
+            }
         }
     }
 }
@@ -152,7 +176,12 @@ fn integers_and_texts_are_as_if_they_were_printed() {
                 write_message(&callsite, payload, &mut text).unwrap();
                 printed.add(&text);
             }
-            assert_eq!(sifted.finish(1 << 20), printed.finish(1 << 20), "{template}");
+            let mut alike = FilterBuilder::new();
+            let all: Vec<&[u8]> = payloads.iter().map(|payload| &payload[..]).collect();
+            add_many(&callsite, &all, &all.concat(), &mut alike);
+            let printed = printed.finish(1 << 20);
+            assert_eq!(sifted.finish(1 << 20), printed, "{template}");
+            assert_eq!(alike.finish(1 << 20), printed, "{template}");
         }
     }
 }
@@ -166,4 +195,38 @@ fn a_string_that_is_not_utf8_is_printed_each_time() {
         let payload: &'static [u8] = [&[2, 0, 0, 0][..], text, &[7]].concat().leak();
         assert_eq!(sieve.add(&callsite, payload, &mut filter), sifted);
     }
+    let all = b"\x02\0\0\0ab\x07\x02\0\0\0a\xff\x07\x02\0\0\0a\xff\x07\x02\0\0\0ab\x07\x01\0\0\0a\x07\x07";
+    let mut printed = [false; 5];
+    assert_eq!(sieve.add_alike(&callsite, (all, 7), &mut printed, &mut filter), 4);
+    assert_eq!(printed, [false, true, true, false, false]);
+}
+
+#[test]
+fn what_no_length_is_known_of_is_added_one_by_one() {
+    let mut filter = FilterBuilder::new();
+    let cases: [(_, &[u8]); 6] = [
+        ([Type::U8, Type::Tagged], &[1, Type::Bool as u8, 1]),
+        ([Type::U8, Type::Tagged], &[1, Type::Tagged as u8, 1]),
+        ([Type::U8, Type::Bool], &[1, 1]),
+        ([Type::U8, Type::Str], &[1, 3, 0, 0, 0, b'a']),
+        ([Type::U8, Type::U8], &[1, 2, 3]),
+        ([Type::U8, Type::U8], &[]),
+    ];
+    for (types, payload) in cases {
+        let callsite = callsite("{0} of {1}", types);
+        let mut sieve = Sieve::new(&callsite, &mut filter).unwrap();
+        let (all, len) = (payload.repeat(3).leak(), payload.len());
+        assert_eq!(sieve.add_alike(&callsite, (all, len), &mut [false; 3], &mut filter), 0);
+    }
+    // A value whose type stands in front of it, as long as that is the same.
+    let callsite = self::callsite("{0} of {1}", [Type::Tagged, Type::Tagged]);
+    let mut sieve = Sieve::new(&callsite, &mut filter).unwrap();
+    let [u8, i8] = [Type::U8, Type::I8].map(|of| of as u8);
+    let tagged = [[u8, 1, u8, 1], [u8, 7, u8, 9], [u8, 1, i8, 1]].concat().leak();
+    assert_eq!(sieve.add_alike(&callsite, (tagged, 4), &mut [false; 3], &mut filter), 2);
+    // A text that nothing shows has to be looked at all the same.
+    let callsite = self::callsite("{0}", [Type::U8, Type::Str]);
+    let mut sieve = Sieve::new(&callsite, &mut filter).unwrap();
+    let hidden = (&b"\x01\x01\0\0\0\xff"[..], 6);
+    assert_eq!(sieve.add_alike(&callsite, hidden, &mut [false], &mut filter), 0);
 }
