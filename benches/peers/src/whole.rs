@@ -8,12 +8,14 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
+/// So many, unless `RELAY_MESSAGES` says how many.
 const MESSAGES: u64 = 2_000_000;
 /// Wakes its thread for each message: with all of them it would take as long as all others together.
 const SLOW: &str = "slog-async, blocks";
 
 fn messages(name: &str) -> u64 {
-    if name == SLOW { MESSAGES / 10 } else { MESSAGES }
+    let all = std::env::var("RELAY_MESSAGES").map_or(MESSAGES, |n| n.parse().unwrap());
+    if name == SLOW { all / 10 } else { all }
 }
 
 /// The role: seconds until written and until synced, CPU seconds, peak memory.
@@ -47,7 +49,8 @@ pub(crate) fn play(name: &str, arguments: &[&str]) {
 
 pub(crate) fn print(rows: &[Row]) {
     println!(
-        "\n{MESSAGES} messages with three values, {} of {SLOW}, on disk; medians of three runs.\n",
+        "\n{} messages with three values, {} of {SLOW}, on disk; medians of three runs.\n",
+        messages(""),
         messages(SLOW)
     );
     println!(
