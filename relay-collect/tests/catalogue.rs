@@ -227,7 +227,8 @@ fn archives_that_go_before_they_are_opened_are_shown() {
         let gone = before.iter().filter(|name| !left.contains(name)).count() as u64;
         assert_eq!(gone, ARCHIVES - 1);
         for mut snapshot in [packed, deleted] {
-            assert_eq!(snapshot.plan.archives_opened, 0, "they were only found");
+            // One that the catalogue does not know as it is now is opened at once.
+            assert!(snapshot.plan.archives_opened <= 1, "they were only found");
             let mut count = 0;
             snapshot.events(&mut Filter::new(), reverse, &mut |_| {
                 count += 1;
