@@ -15,10 +15,6 @@ const ARCHIVES: u64 = 6;
 const ROWS: u64 = 4000;
 
 /// Archives of one word each, and the channel that wrote them where it is to live.
-fn is_channel(entry: std::fs::DirEntry) -> bool {
-    entry.file_name().to_string_lossy().ends_with(".relay")
-}
-
 fn filled(live: bool) -> (Dir, Options, Option<RawChannel>) {
     let dir = Dir::new();
     let options = Options::new(dir.path());
@@ -38,11 +34,6 @@ fn filled(live: bool) -> (Dir, Options, Option<RawChannel>) {
         drop(writer);
         channel = live.then_some(of);
         collector.drain(&Control::new()).unwrap();
-        // A process that another test starts has the descriptors of this one until it executes its program: the
-        // channel may look alive for so long.
-        while !live && std::fs::read_dir(&options.live_dir).unwrap().flatten().any(is_channel) {
-            collector.drain(&Control::new()).unwrap();
-        }
     }
     (dir, options, channel)
 }
