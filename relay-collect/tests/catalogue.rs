@@ -8,7 +8,7 @@ use relay_collect::query::{Filter, Grep};
 use relay_collect::read::{ArchiveName, Snapshot, Store};
 use relay_collect::{Collector, Control, Options, Repacked, repack};
 use relay_fmt::archive::{put_catalogue, take_catalogue};
-use relay_log::channel::{ChannelReader, Config, RawChannel};
+use relay_log::channel::{Config, RawChannel};
 use std::ops::ControlFlow;
 
 const ARCHIVES: u64 = 6;
@@ -32,14 +32,7 @@ fn filled(live: bool) -> (Dir, Options, Option<RawChannel>) {
             writer.write(format!("{number} has word{n}word").as_bytes()).unwrap();
         }
         drop(writer);
-        let name = of.file_name();
         channel = live.then_some(of);
-        // A process that another test starts has the descriptors of this one until it executes its program: the
-        // channel may look alive for so long.
-        let reader = ChannelReader::open(&options.live_dir, name.as_ref(), None).unwrap();
-        while !live && reader.is_alive() != Ok(false) {
-            std::thread::yield_now();
-        }
         collector.drain(&Control::new()).unwrap();
     }
     (dir, options, channel)

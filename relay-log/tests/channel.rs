@@ -284,13 +284,35 @@ fn a_dead_channel_looks_dead_and_a_live_one_alive_even_with_a_forked_child() {
     let channel = RawChannel::create(Config::new(dir.path(), "alive")).unwrap();
     let collector = Collector::new(dir.path(), &channel);
     assert!(collector.reader.is_alive().unwrap());
-    let mut child = std::process::Command::new("sleep").arg("5").spawn().unwrap();
+    let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
     channel.writer().write(b"last words").unwrap();
     drop(channel);
-    std::thread::sleep(Duration::from_millis(50));
     assert!(!collector.reader.is_alive().unwrap(), "the mapping held the lock, and it is gone");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Also where its keeper is at it just then, making room for what is written.
+#[test]
+fn a_channel_that_was_dropped_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..300 {
+        let mut config = Config::new(dir.path(), "ends");
+        (config.sub_buffer, config.initial) = (4096, 16384);
+        let channel = RawChannel::create(config).unwrap();
+        let reader = ChannelReader::open(dir.path(), channel.file_name().as_ref(), None).unwrap();
+        let mut writer = channel.writer();
+        for i in 0..round % 100 * 4 {
+            writer.write(&payload(0, i)).unwrap();
+        }
+        drop(writer);
+        let clone = channel.clone();
+        drop(channel);
+        assert!(reader.is_alive().unwrap(), "a clone holds it");
+        drop(clone);
+        assert!(!reader.is_alive().unwrap(), "round {round}");
+        std::fs::remove_file(dir.path().join(reader.identity().file_name())).unwrap();
+    }
 }
 
 #[test]

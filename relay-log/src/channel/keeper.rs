@@ -11,6 +11,7 @@ use super::shared::Channel;
 use super::sync::Ordering::Relaxed;
 use super::tick;
 use super::waiting::tell;
+use parking_lot::Mutex;
 use relay_fmt::time::Rate;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
@@ -30,6 +31,33 @@ const SHRINK_AT_ONCE: u32 = 64;
 /// The most that it allocates in one tick because it was asked to: other duties and later requests
 /// do not wait for gigabytes.
 const GROW_AT_ONCE: u32 = 64;
+/// So long at most who drops a channel waits for it: a disk may hang.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Who drops it waits until the keeper has let go of the channel, where nobody else holds that: its file
+/// looks dead from then on, and not only when the keeper has done what it is at.
+#[derive(Debug, Clone)]
+pub(crate) struct Settle {
+    channel: Weak<Channel>,
+    tended: Arc<Mutex<()>>,
+    epoch: u32,
+}
+
+impl Settle {
+    pub(crate) fn new(channel: &Arc<Channel>) -> Self {
+        let tended = Arc::clone(&channel.tended);
+        Self { channel: Arc::downgrade(channel), tended, epoch: channel.epoch }
+    }
+}
+
+impl Drop for Settle {
+    fn drop(&mut self) {
+        // In a forked child there is no keeper, and what it held when the child came to be stays held.
+        if self.epoch == os::epoch() && self.channel.strong_count() == 1 {
+            drop(self.tended.try_lock_for(SETTLE));
+        }
+    }
+}
 
 /// Starts the keeper of a channel, unless its configuration says otherwise. When no thread can be
 /// started, there is none.
@@ -48,6 +76,8 @@ struct Keeper {
     channel: Weak<Channel>,
     /// 1 while the keeper sleeps; a lease makes it 0 and wakes it, the end of the channel makes it 2.
     word: Arc<AtomicU32>,
+    /// Held as long as it holds the channel: see [`Settle`].
+    tended: Arc<Mutex<()>>,
     on_change: Option<OnChange>,
     closings: u64,
     /// Ticks without a closed sub-buffer.
@@ -70,6 +100,7 @@ impl Keeper {
         Self {
             channel: Arc::downgrade(channel),
             word: Arc::clone(&channel.keeper_word),
+            tended: Arc::clone(&channel.tended),
             on_change,
             closings: 0,
             quiet: 0,
@@ -85,7 +116,9 @@ impl Keeper {
 
     fn run(&mut self) {
         super::thread::never_wait();
+        let tended = Arc::clone(&self.tended);
         loop {
+            let held = tended.lock();
             let Some(channel) = self.channel.upgrade() else {
                 return;
             };
@@ -96,6 +129,7 @@ impl Keeper {
             let idle = self.sync(&channel);
             self.see_name(&channel);
             drop(channel);
+            drop(held);
             if busy {
                 std::thread::sleep(TICK);
             } else if self.word.compare_exchange(0, 1, Relaxed, Relaxed).is_ok() {

@@ -13,10 +13,16 @@ use std::sync::Arc;
 
 /// A channel for any data flow. Cheap to clone; writers keep it open.
 ///
+/// When the last of its clones is dropped after all writers, the channel has ended: a collector that
+/// looks from then on drains it to its end and removes its file. (Where a disk hangs, so that the helper
+/// thread of the channel does not let go of it within a second, that comes later.)
+///
 /// See the [module](super) for an example.
 #[derive(Debug, Clone)]
 pub struct RawChannel {
     channel: Arc<Channel>,
+    /// Behind the channel, so that it is dropped after it.
+    _settle: keeper::Settle,
 }
 
 impl RawChannel {
@@ -28,7 +34,7 @@ impl RawChannel {
     pub fn create(config: Config) -> Result<Self, CreateError> {
         let channel = Arc::new(Channel::create(config)?);
         keeper::start(&channel, None);
-        Ok(Self { channel })
+        Ok(Self { _settle: keeper::Settle::new(&channel), channel })
     }
 
     /// A new writer. Each has a stream of its own, whose records are numbered.

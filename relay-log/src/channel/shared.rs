@@ -38,6 +38,8 @@ pub struct Channel {
     /// Bytes that are kept allocated, in sub-buffers.
     pub(super) keep: AtomicU32,
     pub(crate) keeper_word: Arc<AtomicU32>,
+    /// Held by the keeper while it holds the channel.
+    pub(crate) tended: Arc<parking_lot::Mutex<()>>,
     pub(super) told_waiting: AtomicBool,
     /// The tick when the keeper saw to the spare sub-buffers last; 0 for never.
     pub(super) warmed: AtomicU64,
@@ -135,6 +137,7 @@ impl Channel {
             epoch: os::epoch(),
             keep: AtomicU32::new(initial as u32),
             keeper_word: Arc::default(),
+            tended: Arc::default(),
             told_waiting: AtomicBool::new(false),
             warmed: AtomicU64::new(0),
             durability: Durability::of(&config.dir),
