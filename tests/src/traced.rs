@@ -19,6 +19,8 @@ pub enum Step {
     Create(PathBuf),
     /// Bytes were written.
     Write(PathBuf, usize, Vec<u8>),
+    /// Bytes were written behind all others.
+    Append(PathBuf, Vec<u8>),
     /// A file, or a directory's names, were made durable.
     Sync(PathBuf),
     /// A file got another name.
@@ -80,6 +82,8 @@ fn step(line: &str) -> Option<Step> {
         "openat" if arguments.contains("O_CREAT") => {
             Step::Create(between(result, "<", ">").map(path_of)?)
         }
+        // Who writes without saying where writes files from their beginning to their end.
+        "write" => Step::Append(of_descriptor()?, quoted.next()?),
         "pwrite64" => Step::Write(of_descriptor()?, number()?, quoted.next()?),
         "fsync" | "fdatasync" => Step::Sync(of_descriptor()?),
         "ftruncate" => Step::Length(of_descriptor()?, number()?),
@@ -119,6 +123,20 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// A disk that has the files of a directory for sure.
+    #[must_use]
+    pub fn of(dir: &Path) -> Self {
+        let mut disk = Self::default();
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let now = std::fs::read(&path).unwrap();
+            disk.now.insert(path, disk.files.len());
+            disk.files.push(File { synced: now.clone(), now });
+        }
+        disk.synced = disk.now.clone();
+        disk
+    }
+
     /// Does a step.
     pub fn step(&mut self, step: &Step) {
         match step {
@@ -134,6 +152,11 @@ impl Disk {
                     let end = file.now.len().max(at + bytes.len());
                     file.now.resize(end, 0);
                     file.now[*at..at + bytes.len()].copy_from_slice(bytes);
+                }
+            }
+            Step::Append(path, bytes) => {
+                if let Some(file) = self.file(path) {
+                    file.now.extend_from_slice(bytes);
                 }
             }
             Step::Length(path, len) => {

@@ -112,7 +112,7 @@ fn power_is_lost() {
 /// Where the collector says which request for durability is fulfilled; `docs/format/channel.md`.
 const SYNCED: usize = 2072;
 
-/// A real collector and a program all of whose calls wait: at each answer that lets one of them return,
+/// A real collector (of one thread, so that the order of what it does is known) and a program all of whose calls wait: at each answer that lets one of them return,
 /// the power goes. Whatever is left of the archives has every record that was durable.
 #[test]
 fn power_is_lost_when_a_durable_call_returns() {
@@ -126,7 +126,7 @@ fn power_is_lost_when_a_durable_call_returns() {
     let producer = env!("CARGO_BIN_EXE_producer");
     let mut all = Theatre::new(dir.path(), producer, env!("CARGO_BIN_EXE_collector"));
     let mut tracer = tracer(&log);
-    tracer.arg(env!("CARGO_BIN_EXE_collector")).arg(dir.path()).arg("rotate=6000");
+    tracer.arg(env!("CARGO_BIN_EXE_collector")).arg(dir.path()).args(["rotate=6000", "repack=0"]);
     all.collectors.push(tracer.spawn().unwrap());
     let lock = dir.path().join("live/.collector");
     while !lock.exists() {

@@ -1,5 +1,5 @@
-//! Packing archives again: killed at its every system call, or told that it has failed, either the old
-//! archive or the new one is there.
+//! Packing archives again: killed at its every system call, or told that it has failed, or on a disk that
+//! loses what was not synced, either the old archive or the new one is there.
 #![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 use relay_collect::read::{ArchiveFd, ArchiveName};
@@ -7,7 +7,9 @@ use relay_fmt::archive::{REPACKED, open};
 use relay_tests::archived::{judge_own, unsound};
 use relay_tests::arena::{Arena, Template, scratch};
 use relay_tests::inject;
+use relay_tests::payload::{Random, seed};
 use relay_tests::report::{Outcome, skipped};
+use relay_tests::traced::{Disk, Step, steps, tracer};
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -116,4 +118,41 @@ fn killed_at_and_failed_by_every_system_call() {
     all.note = format!("{cases} cases at {} calls, {killed} did not succeed", points.len());
     all.print(attack);
     assert!(all.is_clean() && killed > 0, "{all:?}");
+}
+
+/// The power goes after each thing that was done to files: of what was not synced any part may be there.
+#[test]
+fn power_is_lost() {
+    let attack = "power loss while archives are packed again, modelled";
+    if !inject::can() {
+        return skipped(attack, "there is no strace that may trace");
+    }
+    let (arena, names) = archives();
+    let (dir, log) = (copy(&arena, &names), scratch());
+    let archive = dir.path().join("archive");
+    let mut disk = Disk::of(&archive);
+    let log = log.path().join("log");
+    let done = tracer(&log).arg(EXE).arg(dir.path()).arg("repack").status().unwrap();
+    assert!(done.success());
+    let seed = seed();
+    let (mut random, mut all, mut replaced) = (Random::new(seed), Outcome::default(), 0);
+    for step in steps(&log) {
+        disk.step(&step);
+        replaced += u64::from(matches!(&step, Step::Rename(from, _) if is_temporary(from)));
+        for _ in 0..8 {
+            let image = scratch();
+            let there = image.path().join("archive");
+            std::fs::create_dir_all(image.path().join("live")).unwrap();
+            std::fs::create_dir(&there).unwrap();
+            disk.lose_power(&mut random, &there);
+            all.add(&judged(image.path(), &format!("{step:?}")));
+        }
+    }
+    all.note = format!("{replaced} archives replaced, seed {seed}");
+    all.print(attack);
+    assert!(all.is_clean() && replaced == names.len() as u64, "{all:?}");
+}
+
+fn is_temporary(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".repack")
 }

@@ -1,7 +1,7 @@
 //! A collector that makes every kind of system call in a short run: small blocks, small archives, few
 //! of them kept. `collector DIR [once|repack] [key=value …]`.
 
-use relay_collect::{Collector, Control, Options, Repacked};
+use relay_collect::{Collector, Control, Options, Repack, Repacked};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ fn options(dir: &str, args: &[String]) -> Options {
     options.rotate_size = number("rotate", 16_000);
     options.block_bytes = number("block", 12_000);
     options.block_age = Duration::from_millis(number("age", 15));
+    if number("repack", 1) == 0 {
+        options.repack = Repack::Never;
+    }
     options.keep_count = match number("keep", 0) {
         0 => None,
         keep => usize::try_from(keep).ok(),
