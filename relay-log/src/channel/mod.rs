@@ -112,6 +112,8 @@ pub(crate) mod os;
 mod payload;
 mod raw;
 mod reader;
+#[cfg(feature = "log")]
+pub(crate) mod row;
 mod scan;
 #[cfg(all(test, shuttle))]
 mod schedules;
@@ -138,8 +140,6 @@ pub use layout::{
     State, VERSION,
 };
 pub use payload::Payload;
-#[cfg(feature = "log")]
-pub(crate) use payload::copy;
 pub use raw::{RawChannel, Reservation, Writer};
 pub use reader::{ChannelReader, Data, Status, Sub};
 pub use scan::Scan;
