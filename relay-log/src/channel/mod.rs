@@ -110,6 +110,7 @@ mod models;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers end with the process"))]
 pub(crate) mod os;
 mod payload;
+mod prefetch;
 mod raw;
 mod reader;
 #[cfg(feature = "log")]
