@@ -53,14 +53,14 @@ if command -v valgrind >/dev/null; then
 floor0 30 floor, no value
 floor3 60 floor, 3 values
 off 14 relay_log::debug!, disabled
-macro0 92 relay_log::info!, no argument
-macro1 102 relay_log::info!, 1 argument
-macro3 170 relay_log::info!, 3 arguments
-log0 290 log::info!, no argument
+macro0 88 relay_log::info!, no argument
+macro1 96 relay_log::info!, 1 argument
+macro3 164 relay_log::info!, 3 arguments
+log0 190 log::info!, no argument
 format3 1250 format! into a reused buffer, 3 arguments
-log3 1600 log::info!, 3 arguments
+log3 1470 log::info!, 3 arguments
 nothing3 160 tracing::info!, 3 fields, a layer that does nothing
-tracing3 880 tracing::info!, 3 fields, Relay's layer
+tracing3 755 tracing::info!, 3 fields, Relay's layer
 BOUNDS
 else
     echo "instructions, allocations: skipped: valgrind is not installed"

@@ -39,13 +39,20 @@ pub(crate) fn is_installed() -> bool {
     INSTALLED.load(Acquire)
 }
 
-/// A log statement as the `log` crate shows it.
-#[derive(Debug)]
-struct Site {
+/// What statements are told from each other by, as the `log` crate shows them.
+#[derive(Debug, Clone, Copy)]
+struct Statement {
+    /// Line, whether the target is the module, level.
+    place: u64,
     file: &'static str,
     module: &'static str,
     /// The message, where it has no arguments.
     literal: Option<&'static str>,
+}
+
+#[derive(Debug)]
+struct Site {
+    statement: Statement,
     callsite: StaticCallsite,
 }
 
@@ -53,49 +60,90 @@ static SITES: Table<Site> = Table::new();
 
 const MESSAGE: &[(&str, Type, bool)] = &[("message", Type::Str, true)];
 
+/// In [`Statement::place`]: the target is the module.
+const OWN_TARGET: u64 = 1 << 7;
+
+#[inline(always)]
 fn same(a: &'static str, b: &'static str) -> bool {
     std::ptr::eq(a, b)
+}
+
+impl Statement {
+    /// `None` when a part of it is computed.
+    #[inline(always)]
+    fn of(record: &Record<'_>, literal: Option<&'static str>) -> Option<Self> {
+        let file = record.file_static()?;
+        let module = record.module_path_static()?;
+        let level = from_log(record.level()) as u64;
+        let own = if std::ptr::eq(record.target(), module) { OWN_TARGET } else { 0 };
+        let place = u64::from(record.line().unwrap_or(0)) << 8 | own | level;
+        Some(Self { place, file, module, literal })
+    }
+
+    #[inline(always)]
+    fn has_own_target(&self) -> bool {
+        self.place & OWN_TARGET != 0
+    }
+
+    #[inline(always)]
+    fn hash(&self) -> u64 {
+        let address = |s: &str| s.as_ptr().addr() as u64;
+        // The line is put where addresses of one program do not differ.
+        let of_text = self.literal.map_or(0, address) ^ self.place << 32;
+        mix(&[of_text.wrapping_add(address(self.file).rotate_left(16))])
+    }
+
+    /// Addresses, which are there without looking at any text.
+    #[inline(always)]
+    fn is(&self, other: &Self) -> bool {
+        self.place == other.place
+            && same(self.file, other.file)
+            && same(self.module, other.module)
+            && match (self.literal, other.literal) {
+                (Some(a), Some(b)) => same(a, b),
+                (None, None) => true,
+                _ => false,
+            }
+    }
+}
+
+/// The site of a statement that is nothing but text and has its module as its target, where it is found
+/// at first sight.
+#[inline(always)]
+fn plain_site(record: &Record<'_>, literal: &'static str) -> Option<&'static Site> {
+    let statement = Statement::of(record, Some(literal))?;
+    let site = SITES.at_home(statement.hash(), |site| site.statement.is(&statement))?;
+    statement.has_own_target().then_some(site)
 }
 
 /// The statement that a record comes from; `None` when it is not static, or there are too many.
 #[inline]
 fn site(record: &Record<'_>) -> Option<&'static Site> {
-    let file = record.file_static()?;
-    let module = record.module_path_static()?;
-    let literal = record.args().as_str();
-    let (level, line) = (from_log(record.level()), record.line().unwrap_or(0));
-    let target = record.target();
-    let address = |s: &str| s.as_ptr().addr() as u64;
-    let hash =
-        mix(&[address(file), u64::from(line) << 8 | level as u64, literal.map_or(0, address)]);
-    SITES.find(
-        hash,
-        |site| {
-            site.callsite.line == line
-                && site.callsite.level == level
-                && same(site.file, file)
-                && same(site.module, module)
-                && match (site.literal, literal) {
-                    (Some(a), Some(b)) => same(a, b),
-                    (None, None) => true,
-                    _ => false,
-                }
-                && (same(site.callsite.target, module) && std::ptr::eq(target, module)
-                    // By content: a computed target may stand where another one stood.
-                    || site.callsite.target == target)
-        },
-        || new_site(level, line, file, module, literal, target),
-    )
+    let statement = Statement::of(record, record.args().as_str())?;
+    let is = |site: &Site| {
+        site.statement.is(&statement)
+            // By content: a computed target may stand where another one stood.
+            && (statement.has_own_target() || site.callsite.target == record.target())
+    };
+    let hash = statement.hash();
+    SITES.at_home(hash, is).or_else(|| find(record, hash, is, statement))
 }
 
-fn new_site(
-    level: Level,
-    line: u32,
-    file: &'static str,
-    module: &'static str,
-    literal: Option<&'static str>,
-    target: &str,
-) -> Site {
+#[inline(never)]
+fn find(
+    record: &Record<'_>,
+    hash: u64,
+    is: impl Fn(&Site) -> bool,
+    statement: Statement,
+) -> Option<&'static Site> {
+    SITES.find(hash, is, || {
+        let (level, line) = (from_log(record.level()), record.line().unwrap_or(0));
+        new_site(level, line, statement, record.target())
+    })
+}
+
+fn new_site(level: Level, line: u32, statement: Statement, target: &str) -> Site {
+    let Statement { file, module, literal, .. } = statement;
     let target: &'static str = if target == module { module } else { Box::leak(Box::from(target)) };
     let (template, fields): (&'static str, &'static [_]) = match literal {
         Some(text) if text.contains(['{', '}']) => (Box::leak(doubled(text).into()), &[]),
@@ -114,7 +162,7 @@ fn new_site(
         fields,
         Layout::Sparse,
     );
-    Site { file, module, literal, callsite }
+    Site { statement, callsite }
 }
 
 /// Text as a template that says it.
@@ -139,27 +187,37 @@ impl log::Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let Some(site) = site(record) else {
-            return computed(record);
-        };
-        let pass = sink::pass(&site.callsite);
-        if !pass.is_wanted() {
+        // First what runs code of the program: then nothing has to be kept meanwhile.
+        if let Some(literal) = record.args().as_str()
+            && kv::is_empty(record.key_values())
+            && let Some(site) = plain_site(record, literal)
+            && let last = site.callsite.pass.last()
+            && last.is_wanted()
+            && sink::write(last, 0, |_| {})
+        {
             return;
         }
-        if site.literal.is_some() && kv::is_empty(record.key_values()) {
-            if !sink::write(pass, 0, |_| {}) {
-                sink::write_slow(&site.callsite, pass, 0, &|_| {});
-            }
-        } else {
-            scratch::with(|values| {
-                put_values(record, site.literal.is_none(), values);
-                sink::event(&site.callsite, pass, values.bytes());
-            });
-        }
+        any(record);
     }
 
     /// Does nothing: a call that has returned has nothing left to flush.
     fn flush(&self) {}
+}
+
+/// Any record.
+#[inline(never)]
+fn any(record: &Record<'_>) {
+    let Some(site) = site(record) else {
+        return computed(record);
+    };
+    let pass = sink::pass(&site.callsite);
+    if !pass.is_wanted() {
+        return;
+    }
+    scratch::with(|mut values| {
+        put_values(record, site.statement.literal.is_none(), &mut values);
+        sink::event(&site.callsite, pass, values.bytes());
+    });
 }
 
 /// A record whose target, file or module is computed, or one too many: it brings its description.
@@ -185,8 +243,8 @@ fn computed(record: &Record<'_>) {
     };
     let mut description = Vec::new();
     callsite.encode(&mut description);
-    scratch::with(|values| {
-        put_values(record, true, values);
+    scratch::with(|mut values| {
+        put_values(record, true, &mut values);
         match ACTIVE.get() {
             Some(relay) => {
                 relay.write_inline(level, record.target(), &description, values.bytes());

@@ -69,7 +69,7 @@ fn record(info: &PanicHookInfo<'_>, pass: Pass) {
     // Only with RUST_BACKTRACE or RUST_LIB_BACKTRACE.
     let backtrace = Backtrace::capture();
     let current = std::thread::current();
-    scratch::with(|values| {
+    scratch::with(|mut values| {
         values.put_array([0]);
         values.put_str(Type::Str, message.as_bytes());
         if let Some(location) = info.location() {

@@ -93,6 +93,13 @@ impl Remembered {
         (pass.era() == os::era()).then_some(pass)
     }
 
+    /// What held when it was asked for last, for whoever has the era checked when it writes. What says
+    /// that records are not wanted must be checked here.
+    #[inline(always)]
+    pub(crate) fn last(&self) -> Pass {
+        Pass(self.0.load(Acquire))
+    }
+
     /// What holds in this era for this relay.
     #[cfg(feature = "tracing")]
     #[inline(always)]

@@ -1,7 +1,8 @@
 //! Where values are put together before the channel is touched: what a `Display` prints may log,
 //! panic, block or be huge, and none of that may happen between reserve and commit.
 
-use crate::channel::{copy, thread};
+use crate::channel::row::Row;
+use crate::channel::thread;
 use relay_fmt::value::{NAMED, Type};
 use std::fmt;
 use std::sync::atomic::{Ordering, compiler_fence};
@@ -10,31 +11,34 @@ use std::sync::atomic::{Ordering, compiler_fence};
 const NESTED: usize = 512;
 
 /// A growing row of bytes that begins in borrowed memory.
+///
+/// What does not fit goes on in a `Vec`, by functions of their own that are called last: what is done
+/// for nearly every value then needs no registers saved.
 #[derive(Debug)]
 pub(crate) struct Scratch<'a> {
-    /// Empty once it did not suffice.
-    fixed: &'a mut [u8],
-    len: usize,
+    /// Without room once it did not suffice.
+    row: Row<'a>,
+    /// All bytes, once there are any.
     heap: Vec<u8>,
 }
 
 /// Runs `f` with empty scratch. A call inside `f` gets other scratch.
 #[inline]
-pub(crate) fn with<R>(f: impl FnOnce(&mut Scratch<'_>) -> R) -> R {
+pub(crate) fn with<R>(f: impl FnOnce(Scratch<'_>) -> R) -> R {
     let Some(mut bytes) = thread::desk() else {
         return nested(f);
     };
     // A signal handler must see that it is borrowed before it is written.
     compiler_fence(Ordering::SeqCst);
-    let result = f(&mut Scratch::over(&mut bytes[..]));
+    let result = f(Scratch::over(&mut bytes[..]));
     compiler_fence(Ordering::SeqCst);
     result
 }
 
 #[cold]
 #[inline(never)]
-fn nested<R>(f: impl FnOnce(&mut Scratch<'_>) -> R) -> R {
-    f(&mut Scratch::over(&mut [0; NESTED]))
+fn nested<R>(f: impl FnOnce(Scratch<'_>) -> R) -> R {
+    f(Scratch::over(&mut [0; NESTED]))
 }
 
 /// A length as records have it.
@@ -44,70 +48,80 @@ fn length(len: usize) -> [u8; 4] {
 }
 
 impl<'a> Scratch<'a> {
+    #[inline(always)]
     fn over(fixed: &'a mut [u8]) -> Self {
-        Self { fixed, len: 0, heap: Vec::new() }
+        Self { row: Row::over(fixed), heap: Vec::new() }
     }
 
     /// What has been put.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes(&self) -> &[u8] {
-        if self.heap.is_empty() { &self.fixed[..self.len] } else { &self.heap }
+        if self.heap.is_empty() { self.row.bytes() } else { &self.heap }
     }
 
-    /// Puts a field's index and its tagged value of fixed width, with one look at the room.
+    #[inline(always)]
+    fn len(&self) -> usize {
+        if self.heap.is_empty() { self.row.len() } else { self.heap.len() }
+    }
+
+    /// Puts a field's index and its tagged value of fixed width.
     #[cfg(feature = "tracing")]
     #[inline(always)]
     pub(crate) fn put_field<const N: usize>(&mut self, index: u8, of: Type, bytes: [u8; N]) {
-        let place = self.fixed.get_mut(self.len..).and_then(|rest| rest.get_mut(..2 + N));
-        if let Some([first, second, rest @ ..]) = place {
-            (*first, *second) = (index, of as u8);
-            rest.copy_from_slice(&bytes);
-            self.len += 2 + N;
-        } else {
-            self.spill(&[index, of as u8]);
-            self.spill(&bytes);
+        match self.row.grow(2 + N) {
+            Some(mut place) => {
+                place.put_array([index, of as u8]);
+                place.put_array(bytes);
+            }
+            None => self.spill_field(index, of, bytes),
         }
+    }
+
+    #[cfg(feature = "tracing")]
+    #[cold]
+    #[inline(never)]
+    fn spill_field<const N: usize>(&mut self, index: u8, of: Type, bytes: [u8; N]) {
+        self.spill(&[index, of as u8]);
+        self.spill(&bytes);
     }
 
     /// Puts a field's index and its tagged string-like value.
     #[cfg(feature = "tracing")]
     #[inline(always)]
     pub(crate) fn put_field_str(&mut self, index: u8, of: Type, bytes: &[u8]) {
-        let [a, b, c, d] = length(bytes.len());
-        let head = [index, of as u8, a, b, c, d];
-        let all = head.len() + bytes.len();
-        let place = self.fixed.get_mut(self.len..).and_then(|rest| rest.get_mut(..all));
-        if let Some((to, rest)) = place.and_then(|place| place.split_first_chunk_mut()) {
-            *to = head;
-            copy(bytes, rest);
-            self.len += all;
-        } else {
-            self.spill(&head);
-            self.spill(bytes);
+        match self.row.grow(6 + bytes.len()) {
+            Some(mut place) => {
+                place.put_array([index, of as u8]);
+                place.put_array(length(bytes.len()));
+                place.put(bytes);
+            }
+            None => self.spill_field_str(index, of, bytes),
         }
+    }
+
+    #[cfg(feature = "tracing")]
+    #[cold]
+    #[inline(never)]
+    fn spill_field_str(&mut self, index: u8, of: Type, bytes: &[u8]) {
+        self.spill_field(index, of, length(bytes.len()));
+        self.spill(bytes);
     }
 
     /// Puts bytes whose number is known.
     #[inline(always)]
     pub(crate) fn put_array<const N: usize>(&mut self, bytes: [u8; N]) {
-        match self.fixed.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut()) {
-            Some(to) => {
-                *to = bytes;
-                self.len += N;
-            }
+        match self.row.grow(N) {
+            Some(mut place) => place.put_array(bytes),
             None => self.spill(&bytes),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        let end = self.len + bytes.len();
-        if let Some(to) = self.fixed.get_mut(self.len..end) {
+        match self.row.grow(bytes.len()) {
             // What `Display` prints comes in many small pieces.
-            copy(bytes, to);
-            self.len = end;
-        } else {
-            self.spill(bytes);
+            Some(mut place) => place.put(bytes),
+            None => self.spill(bytes),
         }
     }
 
@@ -115,13 +129,11 @@ impl<'a> Scratch<'a> {
     #[inline(never)]
     fn spill(&mut self, bytes: &[u8]) {
         if self.heap.is_empty() {
-            self.heap.reserve((self.len + bytes.len()) * 2);
-            self.heap.extend_from_slice(&self.fixed[..self.len]);
-            self.fixed = &mut [];
+            self.heap.reserve((self.row.len() + bytes.len()) * 2);
+            self.heap.extend_from_slice(self.row.bytes());
+            self.row.end();
         }
         self.heap.extend_from_slice(bytes);
-        // Beyond the end of `fixed` in any case: all that follows spills too.
-        self.len = self.heap.len();
     }
 
     /// Puts a tagged string-like value.
@@ -146,7 +158,7 @@ impl<'a> Scratch<'a> {
 
     /// Puts a field's index and what a `Display` or `Debug` prints.
     #[cfg(feature = "tracing")]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_field_text(&mut self, index: u8, of: Type, text: fmt::Arguments<'_>) {
         self.put_field(index, of, length(0));
         self.print(text);
@@ -155,11 +167,20 @@ impl<'a> Scratch<'a> {
     /// Prints, and says how much in the four bytes before it.
     #[inline(always)]
     fn print(&mut self, text: fmt::Arguments<'_>) {
-        let start = self.len;
+        let start = self.len();
         let _ = fmt::Write::write_fmt(self, text);
-        let len = length(self.len - start);
-        let all = if self.heap.is_empty() { &mut *self.fixed } else { &mut self.heap[..] };
-        if let Some(place) = all.get_mut(start - 4..start) {
+        if self.heap.is_empty() {
+            self.row.put_length_before(start);
+        } else {
+            self.put_spilled_length(start);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_spilled_length(&mut self, start: usize) {
+        let len = length(self.heap.len() - start);
+        if let Some(place) = self.heap.get_mut(start - 4..start) {
             place.copy_from_slice(&len);
         }
     }
@@ -201,7 +222,7 @@ mod tests {
     fn what_does_not_fit_goes_on_elsewhere() {
         for long in [0, 1, SCRATCH - 6, SCRATCH - 5, SCRATCH - 4, SCRATCH, 3 * SCRATCH] {
             let text = "x".repeat(long);
-            with(|s| {
+            with(|mut s| {
                 s.put(b"a");
                 s.put_text(Type::Text, format_args!("{text}"));
                 s.put(b"z");
@@ -209,7 +230,7 @@ mod tests {
                 assert_eq!(&bytes[..2], &[b'a', Type::Text as u8]);
                 assert_eq!(&bytes[2..6], &(long as u32).to_le_bytes());
                 assert_eq!(&bytes[6..], format!("{text}z").as_bytes());
-                with(|inner| {
+                with(|mut inner| {
                     inner.put(&[1; 600]);
                     assert_eq!(inner.bytes(), &[1; 600]);
                 });

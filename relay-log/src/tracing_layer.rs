@@ -7,7 +7,7 @@ use crate::pass::Pass;
 use crate::relay::Relay;
 use crate::scratch;
 use crate::sink::{self, Relays};
-use crate::tracing_site::{Values, site};
+use crate::tracing_site::{Site, site};
 use crate::{InitError, filter};
 use relay_fmt::record::Kind;
 use relay_fmt::value::Type;
@@ -112,7 +112,7 @@ struct Span {
     relay: u64,
     id: u64,
     parent: u64,
-    callsite: &'static StaticCallsite,
+    site: &'static Site,
     /// Where its enters and exits go.
     slot: usize,
     /// Fork epoch, and a bit for each slot whose channel has its beginning.
@@ -142,7 +142,7 @@ impl Span {
             return;
         }
         // Creates a forked child's channels, so that the epoch below is the child's.
-        let callsite = self.callsite.ensure_described(slot);
+        let callsite = self.site.callsite.ensure_described(slot);
         append(slot, Kind::SpanNew, callsite.unwrap_or(0), 16 + values.len(), |p| {
             p.put_u64(self.id);
             p.put_u64(self.parent);
@@ -155,7 +155,7 @@ impl Span {
 
     /// Writes a record about this span: its id, then `rest`.
     fn write(&self, slot: usize, kind: Kind, rest: &[u8]) {
-        let callsite = self.callsite.ensure_described(slot).unwrap_or(0);
+        let callsite = self.site.callsite.ensure_described(slot).unwrap_or(0);
         append(slot, kind, callsite, 8 + rest.len(), |p| {
             p.put_u64(self.id);
             p.put(rest);
@@ -204,7 +204,7 @@ impl RelayLayer {
 }
 
 /// Writes an event in a span; in none when that is 0.
-#[inline]
+#[inline(always)]
 fn write_event(relays: &Relays, pass: Pass, callsite: &StaticCallsite, span: u64, values: &[u8]) {
     let done = if span == 0 {
         sink::write(pass, values.len(), |p| p.put(values))
@@ -216,14 +216,19 @@ fn write_event(relays: &Relays, pass: Pass, callsite: &StaticCallsite, span: u64
         })
     };
     if !done {
-        write_event_slow(pass.slot(), callsite, span, values);
-        relays.written(pass.slot(), callsite.level);
+        write_event_slow(relays, pass.slot(), callsite, span, values);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn write_event_slow(slot: usize, callsite: &StaticCallsite, span: u64, values: &[u8]) {
+fn write_event_slow(
+    relays: &Relays,
+    slot: usize,
+    callsite: &StaticCallsite,
+    span: u64,
+    values: &[u8],
+) {
     let kind = if span == 0 { Kind::Event } else { Kind::SpanEvent };
     let prefix = span.to_le_bytes();
     let prefix = if span == 0 { &[][..] } else { &prefix[..] };
@@ -235,7 +240,7 @@ fn write_event_slow(slot: usize, callsite: &StaticCallsite, span: u64, values: &
             });
         }
         // An inline event has no place for its span but a field.
-        None => scratch::with(|more| {
+        None => scratch::with(|mut more| {
             more.put(values);
             if span != 0 {
                 more.put_name("relay.span");
@@ -244,26 +249,28 @@ fn write_event_slow(slot: usize, callsite: &StaticCallsite, span: u64, values: &
             sink::inline(slot, &callsite.description(), more.bytes());
         }),
     }
+    relays.written(slot, callsite.level);
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RelayLayer {
     fn on_new_span(&self, attrs: &span::Attributes<'_>, id: &span::Id, ctx: Context<'_, S>) {
-        let callsite = site(attrs.metadata());
-        let pass = self.relays.pass(callsite);
+        let site = site(attrs.metadata());
+        let pass = self.relays.pass(&site.callsite);
         let Some(span) = ctx.span(id).filter(|_| pass.is_wanted()) else {
             return;
         };
         let slot = pass.slot();
         let parent = span.parent().map_or(0, |parent| self.present(&parent, slot));
-        let values = scratch::with(|values| {
-            attrs.record(&mut Values(values));
-            values.bytes().to_vec()
+        let values = scratch::with(|scratch| {
+            let mut values = site.values(scratch);
+            attrs.record(&mut values);
+            values.scratch.bytes().to_vec()
         });
         let own = Arc::new(Span {
             relay: self.relays.number,
             id: NEXT_SPAN.fetch_add(1, Relaxed),
             parent,
-            callsite,
+            site,
             slot,
             told: AtomicU64::new(0),
             values: parking_lot::Mutex::new(values),
@@ -281,11 +288,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RelayLayer {
         let Some(own) = ctx.span(id).and_then(|span| self.own(&span)) else {
             return;
         };
-        scratch::with(|values| {
-            record.record(&mut Values(values));
+        scratch::with(|scratch| {
+            let mut values = own.site.values(scratch);
+            record.record(&mut values);
+            let values = values.scratch.bytes();
             // First for channels that are told later: at worst a value is there twice.
-            own.values.lock().extend_from_slice(values.bytes());
-            own.write_where_told(Kind::SpanRecord, values.bytes());
+            own.values.lock().extend_from_slice(values);
+            own.write_where_told(Kind::SpanRecord, values);
         });
     }
 
@@ -301,18 +310,18 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RelayLayer {
     }
 
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
-        let callsite = site(event.metadata());
-        let pass = self.relays.pass(callsite);
+        let site = site(event.metadata());
+        let pass = self.relays.pass(&site.callsite);
         if !pass.is_wanted() {
             return;
         }
         // To ask the registry for the current span costs as much as a record.
         let none = event.is_root() || event.is_contextual() && !ENTERED.get();
-        let span = if none { None } else { ctx.event_span(event) };
-        let span = span.map_or(0, |span| self.present(&span, pass.slot()));
-        scratch::with(|values| {
-            event.record(&mut Values(values));
-            write_event(self.relays, pass, callsite, span, values.bytes());
+        let span = if none { 0 } else { self.span_of(event, &ctx, pass.slot()) };
+        scratch::with(|scratch| {
+            let mut values = site.values(scratch);
+            event.record(&mut values);
+            write_event(self.relays, pass, &site.callsite, span, values.scratch.bytes());
         });
     }
 
@@ -333,6 +342,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RelayLayer {
 }
 
 impl RelayLayer {
+    /// The id of the span that an event is in, once the channel in `slot` knows it; 0 for none.
+    #[inline(never)]
+    fn span_of<S>(&self, event: &Event<'_>, ctx: &Context<'_, S>, slot: usize) -> u64
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        ctx.event_span(event).map_or(0, |span| self.present(&span, slot))
+    }
+
     #[inline]
     fn pass<S>(&self, kind: Kind, id: &span::Id, ctx: &Context<'_, S>)
     where

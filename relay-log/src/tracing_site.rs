@@ -12,40 +12,71 @@ use std::fmt;
 use tracing_core::Metadata;
 use tracing_core::field::{Field, Visit};
 
-struct Site {
+/// A span's or event's metadata, and what Relay knows about it.
+#[derive(Debug)]
+pub(crate) struct Site {
     metadata: &'static Metadata<'static>,
-    callsite: StaticCallsite,
+    /// The index of the field that is the message; [`NO_MESSAGE`] for none.
+    message: usize,
+    pub(crate) callsite: StaticCallsite,
 }
+
+/// No field's index.
+const NO_MESSAGE: usize = usize::MAX;
 
 static SITES: Table<Site> = Table::new();
 /// Those that found no place in the table: there are as many as the program has statements.
-static MORE: parking_lot::Mutex<Option<HashMap<usize, &'static StaticCallsite>>> =
+static MORE: parking_lot::Mutex<Option<HashMap<usize, &'static Site>>> =
     parking_lot::Mutex::new(None);
 
-/// The callsite of a span's or event's metadata.
-#[inline]
-pub(crate) fn site(metadata: &'static Metadata<'static>) -> &'static StaticCallsite {
-    let hash = mix(&[std::ptr::from_ref(metadata).addr() as u64]);
-    let is = |site: &Site| std::ptr::eq(site.metadata, metadata);
-    match SITES.find(hash, is, || Site { metadata, callsite: new_site(metadata) }) {
-        Some(site) => &site.callsite,
-        None => more(metadata),
+#[inline(always)]
+fn hash(metadata: &'static Metadata<'static>) -> u64 {
+    mix(&[std::ptr::from_ref(metadata).addr() as u64])
+}
+
+/// What Relay knows about a span's or event's metadata.
+#[inline(always)]
+pub(crate) fn site(metadata: &'static Metadata<'static>) -> &'static Site {
+    let at_home = SITES.at_home(hash(metadata), |site| std::ptr::eq(site.metadata, metadata));
+    match at_home {
+        Some(site) => site,
+        None => find(metadata),
     }
 }
 
+#[inline(never)]
+fn find(metadata: &'static Metadata<'static>) -> &'static Site {
+    let is = |site: &Site| std::ptr::eq(site.metadata, metadata);
+    let found = SITES.find(hash(metadata), is, || Site::new(metadata));
+    found.unwrap_or_else(|| more(metadata))
+}
+
 #[cold]
-fn more(metadata: &'static Metadata<'static>) -> &'static StaticCallsite {
+fn more(metadata: &'static Metadata<'static>) -> &'static Site {
     let mut more = MORE.lock();
     let more = more.get_or_insert_default();
     let key = std::ptr::from_ref(metadata).addr();
-    more.entry(key).or_insert_with(|| Box::leak(Box::new(new_site(metadata))))
+    more.entry(key).or_insert_with(|| Box::leak(Box::new(Site::new(metadata))))
+}
+
+impl Site {
+    fn new(metadata: &'static Metadata<'static>) -> Self {
+        let message = metadata.fields().iter().position(|field| field.name() == "message");
+        Self { metadata, message: message.unwrap_or(NO_MESSAGE), callsite: new_site(metadata) }
+    }
+
+    /// Puts values of this site's into scratch memory.
+    #[inline(always)]
+    pub(crate) fn values<'b>(&self, scratch: Scratch<'b>) -> Values<'b> {
+        Values { scratch, message: self.message }
+    }
 }
 
 fn new_site(metadata: &'static Metadata<'static>) -> StaticCallsite {
     let fields: Vec<_> = metadata
         .fields()
         .iter()
-        .map(|field| (field.name(), Type::Tagged, is_message(&field) && metadata.is_event()))
+        .map(|field| (field.name(), Type::Tagged, field.name() == "message" && metadata.is_event()))
         .collect();
     let template: &'static str = match fields.iter().position(|(.., message)| *message) {
         Some(index) => Box::leak(format!("{{{index}}}").into_boxed_str()),
@@ -74,51 +105,62 @@ fn index(field: &Field) -> Option<u8> {
     u8::try_from(field.index()).ok().filter(|index| *index != NAMED)
 }
 
-#[inline]
-fn is_message(field: &Field) -> bool {
-    field.name() == "message"
+/// Puts each value with its field's index and its type. All fields are those of one site.
+#[derive(Debug)]
+pub(crate) struct Values<'b> {
+    pub(crate) scratch: Scratch<'b>,
+    message: usize,
 }
 
-/// Puts each value with its field's index and its type.
-pub(crate) struct Values<'s, 'b>(pub(crate) &'s mut Scratch<'b>);
-
-impl Values<'_, '_> {
+impl Values<'_> {
     /// Puts a field's index, or its name where there are too many, and a value of fixed width.
     #[inline(always)]
     fn fixed<const N: usize>(&mut self, field: &Field, of: Type, bytes: [u8; N]) {
         match index(field) {
-            Some(index) => self.0.put_field(index, of, bytes),
-            None => {
-                self.0.put_name(field.name());
-                self.0.put_fixed(of, bytes);
-            }
+            Some(index) => self.scratch.put_field(index, of, bytes),
+            None => self.named_fixed(field, of, bytes),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn named_fixed<const N: usize>(&mut self, field: &Field, of: Type, bytes: [u8; N]) {
+        self.scratch.put_name(field.name());
+        self.scratch.put_fixed(of, bytes);
     }
 
     #[inline(always)]
     fn text(&mut self, field: &Field, of: Type, text: &[u8]) {
         match index(field) {
-            Some(index) => self.0.put_field_str(index, of, text),
-            None => {
-                self.0.put_name(field.name());
-                self.0.put_str(of, text);
-            }
+            Some(index) => self.scratch.put_field_str(index, of, text),
+            None => self.named_text(field, of, text),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn named_text(&mut self, field: &Field, of: Type, text: &[u8]) {
+        self.scratch.put_name(field.name());
+        self.scratch.put_str(of, text);
     }
 
     #[inline(always)]
     fn printed(&mut self, field: &Field, of: Type, text: fmt::Arguments<'_>) {
         match index(field) {
-            Some(index) => self.0.put_field_text(index, of, text),
-            None => {
-                self.0.put_name(field.name());
-                self.0.put_text(of, text);
-            }
+            Some(index) => self.scratch.put_field_text(index, of, text),
+            None => self.named_printed(field, of, text),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn named_printed(&mut self, field: &Field, of: Type, text: fmt::Arguments<'_>) {
+        self.scratch.put_name(field.name());
+        self.scratch.put_text(of, text);
     }
 }
 
-impl Visit for Values<'_, '_> {
+impl Visit for Values<'_> {
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.fixed(field, Type::U64, value.to_le_bytes());
     }
@@ -157,7 +199,7 @@ impl Visit for Values<'_, '_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let of = if is_message(field) { Type::Str } else { Type::Text };
+        let of = if field.index() == self.message { Type::Str } else { Type::Text };
         self.printed(field, of, format_args!("{value:?}"));
     }
 }

@@ -1,11 +1,13 @@
 //! The tail of single calls while somebody syncs all file systems every 100 ms: file systems protect
 //! pages that they write back, and a store into such a page waits.
 //!
-//! Between the calls the same thread times as many times nothing: what those show is the machine.
+//! The same thread times as many times nothing, and as many times bare stores into a warm mapping, in turn
+//! with the calls and in the same run: what those show is what the machine does to any code.
 
 use crate::peer::{Row, find};
 use crate::table::{lost, run};
-use relay_benches::{Message, PATH, Singles, TITLES};
+use relay_benches::{Message, PATH, SHARES, Singles, TITLES, in_memory};
+use relay_log::channel::floor::Floor;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -17,13 +19,16 @@ const GROUP: u64 = 20;
 const EVERY: Duration = Duration::from_micros(100);
 const SYNC_EVERY: Duration = Duration::from_millis(100);
 
-/// The role: percentiles of calls, then those of nothing.
+/// The role: percentiles of calls, then those of bare stores and of nothing.
 pub(crate) fn play(name: &str, arguments: &[&str]) {
     let [dir, fast, ..] = arguments else { panic!("two directories") };
     let peer = (find(name).set_up)(Path::new(dir), Path::new(fast));
     let path = black_box(String::from(PATH));
     let room = || Singles::with_room(CALLS as usize);
-    let (mut calls, mut nothing, over) = (room(), room(), AtomicBool::new(false));
+    let (mut calls, mut stores, mut nothing) = (room(), room(), room());
+    let memory = in_memory();
+    let mut floor = Floor::new(memory.path()).unwrap();
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Relaxed) {
@@ -37,16 +42,24 @@ pub(crate) fn play(name: &str, arguments: &[&str]) {
                 std::hint::spin_loop();
             }
             due += EVERY;
-            for i in group * GROUP..(group + 1) * GROUP {
-                let message = Message::number(i);
-                calls.time(|| (peer.three)(message.id, message.latency, &path));
+            let messages = || (group * GROUP..(group + 1) * GROUP).map(Message::number);
+            // Whoever comes first finds what others have left of the caches.
+            for turn in group..group + 3 {
+                match turn % 3 {
+                    0 => {
+                        messages().for_each(|m| calls.time(|| (peer.three)(m.id, m.latency, &path)))
+                    }
+                    1 => {
+                        messages().for_each(|m| stores.time(|| floor.three(m.id, m.latency, &path)))
+                    }
+                    _ => messages().for_each(|_| nothing.time(|| ())),
+                }
             }
-            (0..GROUP).for_each(|_| nothing.time(|| ()));
         }
         over.store(true, Relaxed);
     });
     (peer.end)();
-    for number in calls.percentiles().into_iter().chain(nothing.percentiles()) {
+    for number in [calls, stores, nothing].into_iter().flat_map(Singles::percentiles) {
         print!("{number} ");
     }
 }
@@ -60,16 +73,21 @@ pub(crate) fn print(rows: &[Row]) {
         "\n{CALLS} calls with three values, {GROUP} each {EVERY:?}, all file systems synced every"
     );
     println!(
-        "{SYNC_EVERY:?} beside them: microseconds of single calls, and of the same thread timing"
+        "{SYNC_EVERY:?} beside them: microseconds of single calls. In turn with them, in the same"
     );
-    println!("nothing in between, which is the machine's share.\n");
-    println!("| | writes | {TITLES} | nothing: p99.99 | max | lost |");
-    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!(
+        "thread, as many times bare stores of the same values into a warm mapping on tmpfs, and"
+    );
+    println!("nothing: what the machine does to any code.\n");
+    println!("| | writes | {TITLES} | stores: p99.99 | max | nothing: p99.99 | max | lost |");
+    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     for row in rows {
         let outcome = run("storm", *row, &[]);
-        let (calls, nothing) = outcome.numbers.split_at(5);
+        let (calls, controls) = outcome.numbers.split_at(SHARES.len());
+        let (stores, nothing) = controls.split_at(SHARES.len());
         let lost = lost(CALLS as f64, outcome.arrived as f64);
         let writes = if row.in_the_call { "in the call" } else { "elsewhere" };
-        println!("| {} | {writes} |{}{} {lost} |", row.name, cells(calls), cells(&nothing[3..]));
+        let controls = cells(&stores[3..]) + &cells(&nothing[3..]);
+        println!("| {} | {writes} |{}{controls} {lost} |", row.name, cells(calls));
     }
 }

@@ -2,7 +2,8 @@
 
 use super::error::WriteError;
 use super::identity::OnFull;
-use super::layout::{self, Counter, State, low, sub, word};
+use super::layout::{self, Counter, SUB_HEADER_BYTES, State, low, sub, word};
+use super::prefetch;
 use super::shared::Channel;
 use super::slots::Owned;
 use super::sync::Ordering::{Acquire, Relaxed, Release};
@@ -50,6 +51,19 @@ impl Channel {
         };
         self.wake_keeper();
         Ok(opened)
+    }
+
+    /// Asks for the memory that it takes to go from one sub-buffer to the next: without that each piece
+    /// is waited for, one after the other, most of it from another processor.
+    pub(crate) fn approach(&self, index: u32) {
+        let Some(next) = self.slots.approach(index) else {
+            return;
+        };
+        // Its header with both lease slots, and what is written first.
+        let begin = self.map.at(self.offset(next));
+        for line in 0..SUB_HEADER_BYTES / 64 + 3 {
+            prefetch::to_write(begin.wrapping_add(64 * line));
+        }
     }
 
     /// The common way: a sub-buffer that the keeper has just made ready. No system call.

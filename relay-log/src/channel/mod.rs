@@ -110,8 +110,11 @@ mod models;
 #[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only loggers end with the process"))]
 pub(crate) mod os;
 mod payload;
+mod prefetch;
 mod raw;
 mod reader;
+#[cfg(feature = "log")]
+pub(crate) mod row;
 mod scan;
 #[cfg(all(test, shuttle))]
 mod schedules;
@@ -138,8 +141,6 @@ pub use layout::{
     State, VERSION,
 };
 pub use payload::Payload;
-#[cfg(feature = "log")]
-pub(crate) use payload::copy;
 pub use raw::{RawChannel, Reservation, Writer};
 pub use reader::{ChannelReader, Data, Status, Sub};
 pub use scan::Scan;

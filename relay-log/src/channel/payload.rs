@@ -52,7 +52,7 @@ impl<'a> Payload<'a> {
     /// Appends bytes whose number is known, from registers: put together in memory first, they
     /// would be loaded again wider than they were stored, which the processor does slowly.
     #[inline(always)]
-    fn put_array<const N: usize>(&mut self, bytes: [u8; N]) {
+    pub(crate) fn put_array<const N: usize>(&mut self, bytes: [u8; N]) {
         let at = self.take(N);
         // SAFETY: what was taken is this record's alone and mapped, and that long.
         unsafe { at.cast::<[u8; N]>().write(bytes) };
@@ -116,18 +116,6 @@ impl<'a> Payload<'a> {
     pub fn left(&self) -> usize {
         self.left
     }
-}
-
-/// Copies bytes between slices of one length, as [`copy_to`].
-///
-/// # Panics
-/// When they are not of one length.
-#[cfg(feature = "log")]
-#[inline(always)]
-pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
-    assert_eq!(from.len(), to.len(), "slices of different lengths");
-    // SAFETY: both are that long, and a slice that may be written overlaps no other.
-    unsafe { copy_to(from.as_ptr(), to.as_mut_ptr(), from.len()) };
 }
 
 /// Copies bytes. Short ones are two loads and two stores that may overlap: a call of `memcpy` costs

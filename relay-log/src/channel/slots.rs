@@ -30,6 +30,7 @@
 //! here they also make a position in the channel unique for ever.
 
 use super::hint::Hint;
+use super::prefetch;
 use super::sync::{AtomicU32, AtomicU64, Ordering::*};
 
 /// Status of an entry, in the low byte of its word; the generation stands above it.
@@ -171,6 +172,20 @@ impl<T: AsRef<[Slot]>> Slots<T> {
             let now = self.slot(index).word.load(Relaxed);
             if is_free(now) { self.own(index, now) } else { None }
         })
+    }
+
+    /// Asks for the memory that it takes to close a sub-buffer and to lease a warm one. Returns which one
+    /// that may be.
+    pub(crate) fn approach(&self, index: u32) -> Option<u32> {
+        prefetch::to_write(self.slot(index));
+        prefetch::to_write(&raw const self.closings);
+        prefetch::to_write(&raw const self.backlog);
+        let (_, start) = self.warm.look();
+        let next = (start..self.high()).find(|index| {
+            let now = self.slot(*index).word.load(Relaxed);
+            is(now, Status::Warm)
+        });
+        next.inspect(|next| prefetch::to_write(self.slot(*next)))
     }
 
     /// Leases the lowest warm sub-buffer, if there is one.

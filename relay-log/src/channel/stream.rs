@@ -33,8 +33,8 @@ pub(crate) struct Stream {
     data: *mut u8,
     /// Bytes committed.
     at: u32,
-    /// Up to where the short way may write: `room`, or 0 without a lease or where the time of day
-    /// is asked of the kernel. One comparison says all of that.
+    /// Up to where the short way may write: `room`, or some less until the end is near, or 0 without a
+    /// lease or where the time of day is asked of the kernel. One comparison says all of that.
     limit: u32,
     /// The generation where `committed` has it.
     generation: u64,
@@ -73,6 +73,9 @@ pub(crate) fn longest(room: u32) -> usize {
     // A lease record with the longest name and an anchor may stand in front of it.
     room as usize - HEADER_LEN - padded(HEADER_LEN + 46 + Lease::MAX_NAME) - HEADER_LEN - 16
 }
+
+/// So many bytes before its sub-buffer is full a stream makes ready what comes then.
+const NEAR: u32 = 2048;
 
 impl Stream {
     /// A stream without a writer and without a lease.
@@ -274,7 +277,22 @@ impl Stream {
         self.put(tick, kind, callsite, len, fill);
         self.records += 1;
         channel.wake_collector();
+        if 0 < self.limit && self.limit < self.at {
+            self.approach(channel);
+        }
         Ok(())
+    }
+
+    /// Makes ready what going to the next sub-buffer needs, a little ahead and in another call: the kernel
+    /// is asked for the thread's name, if it has to be, and the processor for the memory.
+    fn approach(&mut self, channel: &Channel) {
+        if self.limit < self.room {
+            self.limit = self.room;
+            if self.who.is_none() {
+                thread::who(tick::mono_ns());
+            }
+            channel.approach(self.index);
+        }
     }
 
     /// Sees to it that a payload of `len` bytes can be put: a lease, a young anchor.
@@ -363,7 +381,8 @@ impl Stream {
         self.data = channel.map.at(at);
         self.at = opened.committed;
         self.room = channel.room();
-        self.limit = if tick::is_counter(channel.ticks()) { self.room } else { 0 };
+        let short = self.room - NEAR.min(self.room / 8);
+        self.limit = if tick::is_counter(channel.ticks()) { short } else { 0 };
         self.generation = word(opened.generation, 0);
         self.anchor_every = channel.rate().ticks(tick::ANCHOR_EVERY_NS);
         self.asleep = channel.map.u32(header::ASLEEP);
