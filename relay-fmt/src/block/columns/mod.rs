@@ -19,6 +19,7 @@
 //! are columns of whole strings. `search` says which blocks cannot contain a text, `condition` which rows
 //! cannot have such fields. The byte tables are in `docs/format/columns.md`.
 
+mod again;
 mod census;
 mod choose;
 mod classes;
