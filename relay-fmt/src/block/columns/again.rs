@@ -272,9 +272,13 @@ impl Look<'_> {
             let Some((end, values)) = self.read(old, hole, (place, from), last) else {
                 return false;
             };
-            let (hole_number, to) = (next as u32, end as u32);
-            let (differs, begins) = (at as u32, place as u32);
-            self.changes.push(Change { hole: hole_number, differs, from: begins, to, values });
+            self.changes.push(Change {
+                hole: next as u32,
+                differs: at as u32,
+                from: place as u32,
+                to: end as u32,
+                values,
+            });
             (at, from, next) = (end, hole.to as usize, next + 1);
             // What told lines of this class from others the last time is looked at first.
             let doubt = from + last.doubt;
