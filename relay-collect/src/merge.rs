@@ -203,11 +203,16 @@ impl<'a> Merge<'a> {
     fn emit(&mut self, queue: &mut Queue<'a>, may_go: impl Fn(i64) -> bool) {
         let Some((record, time_ns)) = queue.next.take() else { return };
         queue.floor_ns = queue.floor_ns.max(time_ns);
-        if record.kind == Kind::Event
-            && let known @ Some(_) = self.callsite(queue.live, record.header.callsite)
-        {
+        // Lines of raw channels have no callsite.
+        let bare = record.kind == Kind::Raw && record.header.callsite == 0;
+        let known = match record.kind {
+            Kind::Event => self.callsite(queue.live, record.header.callsite),
+            _ => None,
+        };
+        if bare || known.is_some() {
+            let kind = record.kind;
             let (run, rows) = (queue.run, queue.alike((record, time_ns), may_go));
-            self.builder.extend(run, Kind::Event, known, 0, rows);
+            self.builder.extend(run, kind, known, 0, rows);
         } else {
             self.emit_one(queue, &record, time_ns);
         }
@@ -345,14 +350,14 @@ impl<'a> Queue<'a> {
         None
     }
 
-    /// Times and payloads of an event and of those of its callsite that follow in the part and whose order
-    /// `may_go`. The first that does not is `next` then.
+    /// Times and payloads of an event, or a line, and of those of its callsite that follow in the part and
+    /// whose order `may_go`. The first that does not is `next` then.
     fn alike(
         &mut self,
         first: (Record<'a>, i64),
         may_go: impl Fn(i64) -> bool,
     ) -> impl Iterator<Item = (i64, &'a [u8])> {
-        let callsite = first.0.header.callsite;
+        let (kind, callsite) = (first.0.kind, first.0.header.callsite);
         let (mut before, mut first) = (first.0, Some((first.1, first.0.payload)));
         std::iter::from_fn(move || {
             first.take().or_else(|| {
@@ -361,7 +366,7 @@ impl<'a> Queue<'a> {
                     None => self.read()?,
                 };
                 let order = time_ns.max(self.floor_ns);
-                let like = record.kind == Kind::Event && record.header.callsite == callsite;
+                let like = record.kind == kind && record.header.callsite == callsite;
                 if !(like && may_go(order)) {
                     self.next = Some((record, time_ns));
                     return None;

@@ -370,3 +370,33 @@ fn following_goes_on_when_the_directory_is_made_again() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), said(&output)), (Some(0), String::new()));
 }
+
+#[test]
+fn a_pipe_makes_no_directory_that_may_be_mistyped_without_a_word() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |args: &[&str], dir: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_relay-collect"));
+        command.args(["pipe", "--channel", "lines"]).args(args).arg(dir);
+        command.env_remove("RELAY_DIR").env_remove("RELAY_LIVE_DIR").stdin(Stdio::null());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let deep = home.path().join("mistyped").join("logs");
+    let (code, said) = run(&["--dir"], &deep);
+    assert!(code == Some(2) && said.contains("mistyped/logs"), "{code:?} {said}");
+    assert!(!home.path().join("mistyped").exists());
+    let new = home.path().join("logs");
+    let (code, said) = run(&["--dir"], &new);
+    assert!(
+        code == Some(0) && said.lines().count() == 1 && said.contains("logs is made"),
+        "{said}"
+    );
+    assert_eq!(run(&["--dir"], &new), (Some(0), String::new()), "it is not new any more");
+    // Of the two the one that is written to matters.
+    let dir = home.path().to_str().unwrap();
+    let (code, said) = run(&["--dir", dir, "--live-dir"], &deep);
+    assert!(code == Some(2) && said.contains("mistyped/logs"), "{code:?} {said}");
+    let live = home.path().join("channels");
+    let (code, said) = run(&["--dir", "/nowhere/at/all", "--live-dir"], &live);
+    assert!(code == Some(0) && said.contains("channels is made"), "{code:?} {said}");
+}

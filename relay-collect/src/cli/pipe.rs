@@ -1,6 +1,6 @@
 //! Any program's lines into a channel.
 
-use super::DirArgs;
+use super::{DirArgs, say, usage};
 use anyhow::{Context, Result};
 use clap::Args;
 use relay_collect::args::ByteSize;
@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,9 +40,11 @@ fn channel_name(name: &str) -> Result<String, String> {
 
 pub(crate) fn pipe(args: &PipeArgs) -> Result<ExitCode> {
     let live = args.dir.live_dir.clone().unwrap_or_else(|| args.dir.dir.join("live"));
+    make_known(args.dir.live_dir.as_ref().unwrap_or(&args.dir.dir))?;
     let mut config = Config::new(live, &args.channel);
     config.initial = args.buffer.bytes();
     config.max = args.buffer_max.map(ByteSize::bytes);
+    config.sub_buffer = sub_buffer(config.initial);
     let channel = RawChannel::create(config)?;
     let mut writer = channel.writer();
     // The beginning of a line whose end was not read yet.
@@ -70,6 +73,29 @@ pub(crate) fn pipe(args: &PipeArgs) -> Result<ExitCode> {
     writer.flush();
     channel.announce_end();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Sees to it that a mistyped directory does not take the lines: it is made where only its last part is new,
+/// which is said.
+fn make_known(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if parent.is_some_and(|parent| !parent.exists()) {
+        return Err(usage(format!(
+            "{} cannot be made: there is no directory it could be in",
+            dir.display()
+        )));
+    }
+    say(&format!("note: {} is made: it is new", dir.display()));
+    Ok(())
+}
+
+/// The size of a sub-buffer: one writer has no use for many, and each costs system calls of its own.
+fn sub_buffer(initial: u64) -> u32 {
+    let most = (initial / 16).clamp(64 << 10, 256 << 10);
+    1 << most.ilog2()
 }
 
 /// What a pipe holds at most, unless somebody made it larger: so much is still taken after a signal.

@@ -15,6 +15,11 @@ fn count_log(n: usize) -> f32 {
     COUNT_LOG.get(n).copied().unwrap_or_else(|| n as f32 * (n as f32).log2())
 }
 
+/// What `n * log2(n)` grows by from a count to the next, in units of [`UNIT`].
+static GROWTH: LazyLock<[u32; Sample::WINDOW * 4]> =
+    LazyLock::new(|| std::array::from_fn(|n| ((count_log(n + 1) - count_log(n)) * UNIT) as u32));
+const UNIT: f32 = 65_536.0;
+
 /// The sum of `n * log2(n)` over counts, most of which are 0.
 fn spent(counts: &[u16]) -> f32 {
     let logs = &*COUNT_LOG;
@@ -113,17 +118,24 @@ impl Sample {
 pub(super) fn sample_bits(numbers: &[u64], sample: &mut Sample) -> f32 {
     let most = numbers.iter().fold(0, |all, n| all | n);
     let width = (64 - most.leading_zeros()).div_ceil(8) as usize;
-    let mut bits = 0.0;
+    let (growth, mut bits) = (&*GROWTH, 0.0);
     for (place, counts) in sample.planes.iter_mut().take(width).enumerate() {
         counts.fill(0);
+        let mut spent = 0u64;
         for number in numbers {
             let byte = (number >> (8 * place)) as u8;
             if let Some(count) = counts.get_mut(usize::from(byte)) {
+                let grown = growth.get(usize::from(*count)).copied();
+                spent += u64::from(grown.unwrap_or_else(|| last_growth(*count)));
                 *count = count.saturating_add(1);
             }
         }
-        let spent = spent(counts.as_slice());
-        bits += count_log(numbers.len()) - spent;
+        bits += count_log(numbers.len()) - spent as f32 / UNIT;
     }
     bits / numbers.len().max(1) as f32
+}
+
+#[cold]
+fn last_growth(count: u16) -> u32 {
+    ((count_log(usize::from(count) + 1) - count_log(usize::from(count))) * UNIT) as u32
 }

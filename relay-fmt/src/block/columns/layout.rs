@@ -144,7 +144,15 @@ impl Layout {
                 break;
             };
             values = behind;
-            for nth in 0..columns {
+            if alike.len() == 1 {
+                for value in here {
+                    if let Some(cell) = self.own.get_mut(at) {
+                        *cell = *value;
+                    }
+                    at += class.rows;
+                }
+            }
+            for nth in (0..columns).filter(|_| alike.len() > 1) {
                 let column = here.chunks_exact(columns).filter_map(|row| row.get(nth));
                 let cells = self.own.get_mut(at..).unwrap_or_default();
                 cells.iter_mut().zip(column).for_each(|(cell, value)| *cell = *value);
@@ -154,12 +162,14 @@ impl Layout {
                 continue;
             }
             // Row by row: two values of a row may be of one group.
-            for (group, value) in class.groups.iter().cycle().zip(here) {
-                let Some(next) = self.next.get_mut(*group as usize) else { continue };
-                if let Some(cell) = self.shared.get_mut(*next) {
-                    *cell = *value;
+            for row in here.chunks_exact(columns.max(1)) {
+                for (group, value) in class.groups.iter().zip(row) {
+                    let Some(next) = self.next.get_mut(*group as usize) else { continue };
+                    if let Some(cell) = self.shared.get_mut(*next) {
+                        *cell = *value;
+                    }
+                    *next += 1;
                 }
-                *next += 1;
             }
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! Encoding goes through the files in this order:
 //!
-//! 1. `scan`: each row becomes a *class* and values. Lines of raw channels are followed down the
-//!    templates of earlier lines by `paths`, and `sift` says what they contain. `shape` takes typed values apart
+//! 1. `scan`: each row becomes a *class* and values. Lines of raw channels are compared with the last line of
+//!    the class that came next before by `again`, or followed down the templates of earlier lines by `paths`,
+//!    and `sift` says what they contain. `shape` takes typed values apart
 //!    and `mould` those that lie as the ones before, `split` and
 //!    `numbers` take formatted text apart, `words` finds words that vary; `classes` numbers what they
 //!    find by its `program`.
@@ -19,6 +20,7 @@
 //! are columns of whole strings. `search` says which blocks cannot contain a text, `condition` which rows
 //! cannot have such fields. The byte tables are in `docs/format/columns.md`.
 
+mod again;
 mod census;
 mod choose;
 mod classes;

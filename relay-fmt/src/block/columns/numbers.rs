@@ -46,6 +46,40 @@ const fn is_hex(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')
 }
 
+/// The digits at the start of a text, at most sixteen of which are looked at; `None` where they do not end
+/// there.
+#[inline]
+fn few_digits(text: &[u8]) -> Option<(usize, u64)> {
+    let (count, number) = leading_digits(*text.first_chunk()?);
+    if count < 8 {
+        return Some((count, number));
+    }
+    let (more, rest) = leading_digits(*text.get(8..)?.first_chunk()?);
+    let power = POWERS.get(more).copied().unwrap_or_default();
+    (more < 8).then_some((count + more, number * power + rest))
+}
+
+/// A number that begins a text, as it is written without a sign and without zeros in front: its length, its
+/// digits without the point, and how many of them stand behind that. `None` for few others, too.
+#[inline]
+pub(super) fn plain_number(text: &[u8]) -> Option<(usize, u64, usize)> {
+    let (count, whole) = few_digits(text)?;
+    if count == 0 || (count > 1 && text.first() == Some(&b'0')) {
+        return None;
+    }
+    let Some((b'.', rest)) = text.get(count..)?.split_first() else {
+        return Some((count, whole, 0));
+    };
+    let (scale, fraction) = few_digits(rest)?;
+    if scale == 0 {
+        return Some((count, whole, 0));
+    }
+    let len = count + 1 + scale;
+    // Longer ones may be multiples of a unit, and are looked at more closely.
+    let power = POWERS.get(scale).filter(|_| len < LONG)?;
+    Some((len, whole * power + fraction, scale))
+}
+
 impl Splitter<'_> {
     /// A word with letters and digits: hexadecimal, UUID or any string.
     pub(super) fn mixed(&mut self, at: usize, end: usize) -> usize {
@@ -73,6 +107,20 @@ impl Splitter<'_> {
 
     /// Something that begins with a digit at `at`; a minus stands before it when it is negative.
     pub(super) fn number(&mut self, at: usize, negative: bool) -> usize {
+        let rest = self.line.get(at..).unwrap_or_default();
+        if let Some((len, number, scale)) = plain_number(rest).filter(|_| !negative) {
+            let tail = rest.get(len..).unwrap_or_default();
+            // Most are followed by such; none of what comes below makes anything else of them.
+            let tail = if scale > 0 { tail.strip_prefix(b"s").unwrap_or(tail) } else { tail };
+            if tail.first().is_none_or(|byte| b" ,;)]}\"".contains(byte)) {
+                let mark = if scale > 0 { DECIMAL } else { INTEGER };
+                self.slot(at, at + len, &[mark], number);
+                if scale > 0 {
+                    self.out.values.push(scale as u64);
+                }
+                return at + len;
+            }
+        }
         if matches!(self.byte(at + 2), b':' | b'/') || matches!(self.byte(at + 4), b'-' | b'/') {
             let rest = self.line.get(at..).unwrap_or_default();
             if let Some((stamp, number, len)) = Stamp::read_digits(rest).filter(|_| !negative) {
@@ -241,10 +289,7 @@ impl Splitter<'_> {
 }
 
 fn hex(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |n, b| {
-        let digit = if b.is_ascii_digit() { b - b'0' } else { b - b'a' + 10 };
-        n << 4 | u64::from(digit)
-    })
+    hex_tail(digits).unwrap_or_default()
 }
 
 /// The halves of a UUID in small letters.
@@ -294,6 +339,32 @@ pub(super) fn ipv4(text: &[u8]) -> Option<(u32, usize)> {
     let dotted = next == b'.' && text.get(at + 1).is_some_and(|b| is_word(*b));
     (!is_word(next) && !dotted).then_some((ip, at))
 }
+
+/// The number of some digits, hexadecimal and in small letters.
+#[inline]
+pub(super) fn hex_tail(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |n, byte| {
+        let digit = HEX_DIGITS.get(usize::from(*byte)).copied().filter(|digit| *digit < 16)?;
+        Some(n << 4 | u64::from(digit))
+    })
+}
+
+/// What bytes are as hexadecimal digits, in small letters; 16 for those that are none.
+const HEX_DIGITS: [u8; 256] = {
+    let mut digits = [16; 256];
+    let mut rest: &mut [u8] = &mut digits;
+    let mut byte = 0u8;
+    while let Some((digit, tail)) = rest.split_first_mut() {
+        *digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => 16,
+        };
+        rest = tail;
+        byte = byte.wrapping_add(1);
+    }
+    digits
+};
 
 #[cfg(test)]
 mod tests {

@@ -133,8 +133,8 @@ impl Paths {
         Some((self.nodes.get(next as usize)?, end))
     }
 
-    /// Remembers the class of a line that was split.
-    pub(super) fn learn(&mut self, line: &[u8], holes: &mut [Hole], class: u32) {
+    /// Remembers the class of a line that was split; its holes stand in their order.
+    pub(super) fn learn(&mut self, line: &[u8], holes: &[Hole], class: u32) {
         if self.nodes.len() + 2 * holes.len() + 2 > MOST_NODES
             || self.bytes.len() + line.len() > MOST_BYTES
         {
@@ -143,9 +143,8 @@ impl Paths {
         if self.nodes.is_empty() {
             self.nodes.push(Node::default());
         }
-        holes.sort_unstable_by_key(|hole| hole.from);
         let (mut node, mut at) = (0, 0);
-        for hole in &*holes {
+        for hole in holes {
             let text = line.get(at..hole.from as usize).unwrap_or_default();
             node = self.grow(node, text);
             node = self.open(node, hole);
@@ -229,7 +228,7 @@ fn begins_with(rest: &[u8], text: &[u8]) -> bool {
 /// Reads the value that can be at a place; gives its end. `None` where there is none; what was appended
 /// until then is of no use.
 #[inline]
-fn value(line: &mut Splitter<'_>, how: u8, at: usize, byte: u8) -> Option<usize> {
+pub(super) fn value(line: &mut Splitter<'_>, how: u8, at: usize, byte: u8) -> Option<usize> {
     if how & How::Quoted as u8 != 0 {
         let end = line.closing(at)?;
         return Some(line.quoted(at, end));

@@ -1,6 +1,7 @@
 //! The first pass over rows: a class for each, and its values.
 
 use super::MAX_PAYLOAD;
+use super::again::Again;
 use super::classes::{self, Class, Classes};
 use super::estimate::Compressor;
 use super::ints::MAX_VALUES;
@@ -56,6 +57,8 @@ pub(super) struct Scan {
     /// For each callsite and kind, whether its rows resemble each other.
     success: Vec<Success>,
     words: Words,
+    /// The last lines of raw channels.
+    again: Again,
     /// The templates of lines of raw channels.
     paths: Paths,
     sift: Sift,
@@ -78,6 +81,7 @@ impl Scan {
         self.split.values.clear();
         self.classes.clear();
         self.words.clear();
+        self.again.clear();
         self.paths.clear();
         self.sift.clear();
         self.moulded = NO_CLASS;
@@ -97,17 +101,25 @@ impl Scan {
             }
             start = *end;
             let first = self.split.values.len();
-            let class = if let Some(class) = self.followed(*kind, *callsite, payload, *end) {
-                if let Some(filter) = &mut filter {
-                    self.sift.add(&rows.payload, *end, (&self.split, first), class, filter);
-                }
-                class
-            } else {
-                if let Some(filter) = filter.as_mut().filter(|_| *kind == Kind::Raw) {
-                    filter.add(payload);
-                }
-                self.row(&rows.callsites, *kind, *callsite, payload, *end)
-            };
+            let line = (*end - payload.len(), *end);
+            let class =
+                if let Some((class, like)) = self.followed(*kind, *callsite, &rows.payload, line) {
+                    if let Some(filter) = &mut filter {
+                        let (holes, changes) = match like {
+                            true => self.again.found(),
+                            false => (&self.split.holes[..], &[][..]),
+                        };
+                        let values = self.split.values.get(first..).unwrap_or_default();
+                        let differs = (class, like.then_some(changes));
+                        self.sift.add((&rows.payload, line), (holes, values), differs, filter);
+                    }
+                    class
+                } else {
+                    if let Some(filter) = filter.as_mut().filter(|_| *kind == Kind::Raw) {
+                        filter.add(payload);
+                    }
+                    self.row(&rows.callsites, *kind, *callsite, payload, *end)
+                };
             if let Some(class) = self.classes.list.get_mut(class as usize) {
                 class.rows += 1;
             }
@@ -256,17 +268,35 @@ impl Scan {
         self.classes.intern(kind, callsite, &self.split.key).unwrap_or_default()
     }
 
-    /// The class of a line of a raw channel that is like an earlier one.
+    /// The class of a line of a raw channel that is like an earlier one, and whether it is like the last one
+    /// of that class but for some values. The line lies at `line` of the payloads.
     #[inline]
-    fn followed(&mut self, kind: Kind, callsite: u32, line: &[u8], end: usize) -> Option<u32> {
+    fn followed(
+        &mut self,
+        kind: Kind,
+        callsite: u32,
+        payload: &[u8],
+        line: (usize, usize),
+    ) -> Option<(u32, bool)> {
         if kind != Kind::Raw || callsite != 0 || self.split.values.len() > ENOUGH_VALUES {
             return None;
         }
-        let class = self.paths.follow(line, end - line.len(), &mut self.split)?;
+        let first = self.split.values.len();
+        let split = &mut self.split;
+        let again = self.again.follow(payload, line, split);
+        let class = match again {
+            Some(class) => class,
+            None => {
+                let text = payload.get(line.0..line.1).unwrap_or_default();
+                let class = self.paths.follow(text, line.0, split)?;
+                self.again.learn(class, line, first, split);
+                class
+            }
+        };
         if let Some(success) = self.success.get_mut(kind as usize) {
             success.rows += 1;
         }
-        Some(class)
+        Some((class, again.is_some()))
     }
 
     #[inline]
@@ -305,7 +335,9 @@ impl Scan {
             if let Some(class) = class {
                 self.remember(at, class);
                 if split_text && kind == Kind::Raw && callsite == 0 {
-                    self.paths.learn(payload, &mut self.split.holes, class);
+                    self.split.holes.sort_unstable_by_key(|hole| hole.from);
+                    self.paths.learn(payload, &self.split.holes, class);
+                    self.again.learn(class, (end - payload.len(), end), first, &self.split);
                 }
                 return class;
             }

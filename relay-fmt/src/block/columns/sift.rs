@@ -5,9 +5,10 @@
 //! as a three or a run of digits can reach over; and many of those came before. Where these *pieces* of a
 //! line lie is the same for all lines of a class, and is found once.
 
+use super::again::{Change, common};
 use super::hash::{hash, mix};
-use super::split::{Hole, Split};
-use super::template::{BINARY, DECIMAL, INTEGER, STAMP, STR, UUID};
+use super::split::Hole;
+use super::template::{BINARY, DECIMAL, INTEGER, STAMP, STR};
 use crate::block::FilterBuilder;
 use crate::block::filter::is_of_number;
 use std::collections::HashMap;
@@ -79,39 +80,52 @@ impl Sift {
         self.last.clear();
     }
 
-    /// Adds to the filter what the values of the last line of `split`, which ends at `end` of the
-    /// payloads, may contain; the first of them is its value number `first`.
+    /// Adds to the filter what the values of a line may contain, which lies at `line` of the payloads. Where it
+    /// is known what `differs` from a line of its class that was added, the rest is left alone.
     pub(super) fn add(
         &mut self,
-        payload: &[u8],
-        end: usize,
-        (split, first): (&Split, usize),
-        class: u32,
+        (payload, line): (&[u8], Part),
+        (holes, values): (&[Hole], &[u64]),
+        (class, differs): (u32, Option<&[Change]>),
         filter: &mut FilterBuilder,
     ) {
-        let line = payload.get(split.base..end).unwrap_or_default();
-        let holes = split.holes.as_slice();
+        let (base, line) = (line.0, payload.get(line.0..line.1).unwrap_or_default());
         let (from, to) = match self.plans.get(class as usize) {
             Some(Some(plan)) => *plan,
             _ => self.plan(class, line, holes),
         };
-        let values = split.values.get(first..).unwrap_or_default();
         let Self { texts, numbers, pieces, last, .. } = self;
+        let mut differs = differs.map(|changes| changes.iter().peekable());
         for piece in pieces.get(from..to).unwrap_or_default() {
+            // The first byte that is new, if that is known.
+            let mut new = None;
+            if let Some(changes) = &mut differs {
+                while changes.next_if(|change| change.hole < piece.holes.0).is_some() {}
+                match changes.peek() {
+                    None => break,
+                    Some(change) if change.hole > piece.holes.1 => continue,
+                    Some(change) => new = Some(change.differs as usize),
+                }
+            }
             let Some(hole) = holes.get(piece.holes.0 as usize) else { break };
             let Some(tail) = holes.get(piece.holes.1 as usize) else { break };
             let start = hole.from.saturating_sub(piece.around.0) as usize;
             let stop = (tail.to + piece.around.1) as usize;
-            let at = (split.base + start, split.base + stop);
+            let at = (base + start, base + stop);
             let text = payload.get(at.0..at.1).unwrap_or_default();
             let Some(last) = last.get_mut(piece.context as usize) else { break };
+            let last = std::mem::replace(last, at);
             let value = values.get(piece.value as usize).copied().unwrap_or_default();
-            let before = |part: Part| payload.get(part.0..part.1).unwrap_or_default();
             let digits = || line.get(hole.from as usize..hole.to as usize).unwrap_or_default();
+            // How much of the piece was added with another one.
+            let same = || match new {
+                Some(new) => new.saturating_sub(start),
+                None => common(text, payload.get(last.0..last.1).unwrap_or_default()),
+            };
             match piece.of {
                 Of::Integer => {
                     if is_new(numbers, value, piece.context << 7) {
-                        add_integer(text, value, digits(), filter);
+                        add_integer(behind(text, same(), 2), value, digits(), filter);
                     }
                 }
                 Of::Decimal => {
@@ -120,8 +134,7 @@ impl Sift {
                     if !is_new(numbers, value, context) {
                         continue;
                     }
-                    let last = before(std::mem::replace(last, at));
-                    filter.add_threes(changed(text, last));
+                    filter.add_threes(behind(text, same(), 2));
                     let number = value.cast_signed().unsigned_abs();
                     if scale == BINARY {
                         filter.add_double(number, digits());
@@ -129,23 +142,19 @@ impl Sift {
                         filter.add_decimal(number, digits(), scale as usize);
                     }
                 }
-                Of::Strings => {
-                    let last = before(std::mem::replace(last, at));
-                    if last != text && is_new_text(texts, payload, at, text) {
-                        filter.add(text);
-                    }
-                }
                 Of::Times => {
-                    let last = before(std::mem::replace(last, at));
-                    if last != text {
-                        filter.add(changed(text, last));
+                    let same = same();
+                    if same < text.len() {
+                        filter.add(behind(text, same, reach(text, same)));
                     }
                 }
-                Of::Others => {
-                    let last = before(std::mem::replace(last, at));
-                    if last != text && is_new_text(texts, payload, at, text) {
-                        filter.add(changed(text, last));
+                Of::Strings | Of::Others => {
+                    let same = same();
+                    if same == text.len() || !is_new_text(texts, payload, at, text) {
+                        continue;
                     }
+                    let strings = piece.of == Of::Strings;
+                    filter.add(if strings { text } else { behind(text, same, reach(text, same)) });
                 }
             }
         }
@@ -156,7 +165,7 @@ impl Sift {
     fn plan(&mut self, class: u32, line: &[u8], holes: &[Hole]) -> (usize, usize) {
         let from = self.pieces.len();
         let text = |from: usize, to: usize| line.get(from..to).unwrap_or_default();
-        let (mut next, mut value, mut before) = (0, 0, 0);
+        let (mut next, mut value, mut before) = (0, 0u32, 0);
         while let Some(hole) = holes.get(next) {
             let (first, of) = (next, value);
             let mut last = hole;
@@ -166,7 +175,7 @@ impl Sift {
             // Values that hardly anything stands between make one piece.
             let behind = loop {
                 strings |= last.mark[0] == STR;
-                value += count(last);
+                value += u32::from(last.values());
                 context.extend_from_slice(&last.mark);
                 next += 1;
                 let after = holes.get(next);
@@ -204,7 +213,7 @@ impl Sift {
                 of: of_piece,
                 holes: (first as u32, (next - 1) as u32),
                 around: (head as u32, behind.1 as u32),
-                value: of as u32,
+                value: of,
                 context: number,
             });
         }
@@ -242,20 +251,15 @@ fn add_integer(text: &[u8], value: u64, digits: &[u8], filter: &mut FilterBuilde
     }
 }
 
-/// What of a piece is not as in the one before: times have the same day.
+/// How much of what stands before a place can tell of digits there, in bytes; a three at least.
 #[inline]
-fn changed<'a>(piece: &'a [u8], last: &[u8]) -> &'a [u8] {
-    let eights = piece.as_chunks::<8>().0.iter().zip(last.as_chunks::<8>().0);
-    let same = 8 * eights.take_while(|(a, b)| a == b).count();
-    let rest = piece.iter().zip(last).skip(same);
-    let same = same + rest.take_while(|(a, b)| a == b).count();
-    let head = piece.get(..same).unwrap_or_default();
-    let reach = head.iter().rev().take_while(|byte| is_of_number(**byte)).count();
-    piece.get(same - reach.max(2).min(same)..).unwrap_or_default()
+fn reach(piece: &[u8], at: usize) -> usize {
+    let head = piece.get(..at).unwrap_or_default();
+    head.iter().rev().take_while(|byte| is_of_number(**byte)).count().max(2)
 }
 
-/// How many values stand in a hole.
-const fn count(hole: &Hole) -> usize {
-    let [mark, ..] = hole.mark;
-    if mark == DECIMAL || mark == UUID { 2 } else { 1 }
+/// What of a piece is behind a place, and so many bytes before it.
+#[inline]
+fn behind(piece: &[u8], at: usize, more: usize) -> &[u8] {
+    piece.get(at.saturating_sub(more)..).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use super::numbers::ipv4;
 use super::program::MAX_SLOTS;
 use super::stamp::Stamp;
 use super::strings::pack;
-use super::template::{IPV4, STAMP, STR, is_mark};
+use super::template::{DECIMAL, IPV4, STAMP, STR, UUID, is_mark};
 
 /// How the place of a value is recognised where its line's template is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +36,22 @@ pub(super) struct Hole {
     /// What stands for it in a template: up to three bytes, and how many.
     pub(super) mark: [u8; 4],
     pub(super) how: How,
+    /// How many values stand in the holes before it, where [`super::again`] remembers it.
+    pub(super) nth: u16,
 }
 
 impl Hole {
     fn new(from: usize, to: usize, mark: &[u8], how: How) -> Self {
         let mut bytes = [0, 0, 0, mark.len() as u8];
         bytes.iter_mut().zip(mark).for_each(|(to, from)| *to = *from);
-        Self { from: from as u32, to: to as u32, mark: bytes, how }
+        Self { from: from as u32, to: to as u32, mark: bytes, how, nth: 0 }
+    }
+
+    /// How many values stand in it.
+    #[inline]
+    pub(super) const fn values(&self) -> u16 {
+        let [mark, ..] = self.mark;
+        if mark == DECIMAL || mark == UUID { 2 } else { 1 }
     }
 
     fn mark(&self) -> &[u8] {

@@ -153,6 +153,25 @@ impl Stamp {
         Some((Self { format, digits }, number as u64, at + len))
     }
 
+    /// How many bytes the time of the day and its fraction take, at the end.
+    #[inline]
+    pub(super) const fn clock_len(self) -> usize {
+        if self.digits == 0 { 8 } else { 9 + self.digits as usize }
+    }
+
+    /// The number of a time that is written as that of a number is, on the same day, by its time of the day.
+    #[inline]
+    pub(super) fn same_day(self, number: u64, text: &[u8]) -> Option<u64> {
+        let (seconds, comma, digits, fraction, _) = clock(text)?;
+        if (comma, digits) != (self.format & COMMA, self.digits) {
+            return None;
+        }
+        let unit = 10i64.pow(u32::from(digits));
+        let number = number.cast_signed();
+        let day = number - number.rem_euclid(DAY * unit);
+        Some((day + seconds * unit + fraction).cast_unsigned())
+    }
+
     /// How many digits the fraction has.
     pub(super) const fn digits(self) -> u8 {
         self.digits

@@ -221,8 +221,12 @@ impl Builder {
 
     /// Adds a decimal, maybe with a minus in front, that is so many units of [`doubles`].
     pub(super) fn add_double(&mut self, units: u64, shown: &[u8]) {
-        self.add_before_point(shown.split(|byte| *byte == b'.').next().unwrap_or_default());
-        self.doubles.add(units);
+        let mut parts = shown.split(|byte| *byte == b'.');
+        self.add_before_point(parts.next().unwrap_or_default());
+        // Of a shorter fraction nothing is known, as of other short runs.
+        if parts.next().is_some_and(|fraction| fraction.len() >= LEAST) {
+            self.doubles.add(units);
+        }
     }
 
     /// Adds what stands before the point of a decimal.

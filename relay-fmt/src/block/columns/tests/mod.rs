@@ -1,5 +1,6 @@
 //! What was encoded comes back, and what was not encoded does no harm.
 
+mod again;
 mod alike;
 mod numbers;
 mod related;
