@@ -29,6 +29,8 @@ pub(crate) struct Loaded {
     pub(crate) problem: Option<String>,
     /// How many more rows are meant, which are not here.
     pub(crate) sure: u64,
+    /// Whether its header said all that was asked.
+    pub(crate) by_header: bool,
 }
 
 /// What is to be written of rows.
@@ -88,6 +90,7 @@ impl Loaded {
             excluded: 0,
             problem: None,
             sure: 0,
+            by_header: false,
         }
     }
 
