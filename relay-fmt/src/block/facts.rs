@@ -168,6 +168,17 @@ mod tests {
     }
 
     #[test]
+    fn only_rows_that_are_records_by_themselves_are_events_only() {
+        for kind in (0..=u8::MAX).filter_map(Kind::from_u8) {
+            let mut rows = RowBuffer::default();
+            rows.push(0, Kind::Raw, 0, 0, 0, b"");
+            rows.push(0, kind, 0, 0, 0, b"");
+            let events = [Kind::Event, Kind::SpanEvent, Kind::InlineEvent, Kind::Raw];
+            assert_eq!(Facts::of(&rows).events_only, events.contains(&kind), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn levels_are_asked_for_down_to_the_least_urgent() {
         let mut facts = Facts::of(&RowBuffer::default());
         assert!(!facts.has_level(Level::Trace));

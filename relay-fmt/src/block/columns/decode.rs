@@ -36,6 +36,13 @@ pub(super) struct Column {
     next: usize,
 }
 
+impl Column {
+    /// A column of which nobody asks what it tells of others.
+    pub(super) const fn of(values: Vec<u64>, of: Of) -> Self {
+        Self { values, indexes: Vec::new(), of, next: 0 }
+    }
+}
+
 impl Known for Vec<Column> {
     fn values(&self, column: u32) -> Option<Values<'_>> {
         let column = self.get(column as usize)?;
