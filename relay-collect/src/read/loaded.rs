@@ -110,7 +110,7 @@ impl Loaded {
     /// Leaves only the rows that `keep` says, and notes where the text of each ends.
     pub(crate) fn set_lines(
         &mut self,
-        mut text: Vec<u8>,
+        text: Vec<u8>,
         ends: Vec<usize>,
         keep: &[bool],
         parts: bool,
@@ -118,7 +118,6 @@ impl Loaded {
         let mut keep = keep.iter();
         self.order.retain(|_| keep.next() == Some(&true));
         // Where many archives overlap in time, one of these is in memory for each.
-        text.shrink_to_fit();
         if !parts {
             self.buffer = RowBuffer::default();
             self.chains.clear();
