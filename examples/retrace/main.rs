@@ -6,18 +6,23 @@
 //! cargo run --release --example retrace -- --dir logs trace.log.zst
 //! relay-collect --dir logs --once
 //! ```
+//!
+//! With `--text FILE` the same events go to the layer of `tracing_subscriber::fmt` instead, as it is set up by
+//! default but for colours, which writes them to a file.
 
 use anyhow::Result;
 use clap::Parser;
 use relay_examples::trace::{self, Line};
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tracing_core::field::{FieldSet, Value};
 use tracing_core::span::{Attributes, Id};
 use tracing_core::subscriber::Interest;
 use tracing_core::{Callsite, Event, Kind, Level, Metadata, dispatcher, identify_callsite};
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 
 /// Feeds printed traces through Relay's layer.
@@ -26,6 +31,9 @@ struct Args {
     /// The directory shared with the collector
     #[arg(long)]
     dir: PathBuf,
+    /// Write text to this file, and nothing to the directory
+    #[arg(long)]
+    text: Option<PathBuf>,
     /// Text files, also with .zst at the end
     #[arg(required = true)]
     files: Vec<PathBuf>,
@@ -128,8 +136,18 @@ impl Stack {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let relay = relay_log::Relay::builder(&args.dir).channel("trace").filter("trace").init()?;
-    dispatcher::set_global_default(tracing_subscriber::registry().with(relay.layer()).into())?;
+    let registry = tracing_subscriber::registry();
+    let subscriber = match &args.text {
+        Some(path) => {
+            let layer = fmt::layer().with_ansi(false).with_writer(Mutex::new(File::create(path)?));
+            registry.with(layer).into()
+        }
+        None => {
+            let relay = relay_log::Relay::builder(&args.dir);
+            registry.with(relay.channel("trace").filter("trace").init()?.layer()).into()
+        }
+    };
+    dispatcher::set_global_default(subscriber)?;
     let (mut sites, mut stack) = (Sites::default(), Stack::default());
     for path in &args.files {
         let text = relay_examples::read(path)?;

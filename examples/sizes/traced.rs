@@ -1,7 +1,7 @@
 //! Printed traces that went through `tracing` again: records with callsites, spans and fields.
 
 use super::{collect, feed};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use relay_collect::query::Filter;
 use relay_collect::read::{ArchiveName, Snapshot, Store};
 use relay_examples::trace::timed;
@@ -37,17 +37,33 @@ fn pair(path: &Path, micros: bool) -> Result<(usize, usize, u64)> {
     Ok((text.len(), zstd::encode_all(text.as_bytes(), 3)?.len(), all))
 }
 
+/// What `tracing_subscriber::fmt` writes of the same events, to the microsecond, and what `zstd -3` makes of it.
+fn written(path: &Path) -> Result<(usize, usize)> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("text");
+    let name = file.to_str().context("the path of a temporary file is no text")?;
+    feed("retrace", &["--text", name], path, dir.path())?;
+    let text = std::fs::read(&file)?;
+    Ok((text.len(), zstd::encode_all(&text[..], 3)?.len()))
+}
+
 /// Prints a Markdown table.
 pub(crate) fn table(files: impl Iterator<Item = String>) -> Result<()> {
-    println!("| trace | times | text | zstd -3 | archive | zstd -3 : archive |");
-    println!("|---|---|---:|---:|---:|---:|");
+    println!(
+        "| trace | times | text | zstd -3 | archive | zstd -3 : archive | text of `fmt` | zstd -3 of it | : archive |"
+    );
+    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|");
     for file in files {
+        let path = Path::new(&file);
+        let (usual, packed) = written(path)?;
         for (micros, times) in [(false, "ns"), (true, "µs")] {
-            let path = Path::new(&file);
             let (text, plain, all) = pair(path, micros)?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let (name, ratio) = (name.trim_end_matches(".zst"), plain as f64 / all as f64);
-            println!("| {name} | {times} | {text} | {plain} | {all} | {ratio:.2} |");
+            let beside = packed as f64 / all as f64;
+            println!(
+                "| {name} | {times} | {text} | {plain} | {all} | {ratio:.2} | {usual} | {packed} | {beside:.2} |"
+            );
         }
     }
     Ok(())

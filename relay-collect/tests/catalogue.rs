@@ -5,7 +5,7 @@ mod common;
 
 use common::{Dir, Mini};
 use relay_collect::query::{Filter, Grep};
-use relay_collect::read::{ArchiveName, Snapshot, Store};
+use relay_collect::read::{ArchiveName, Count, Plan, Snapshot, Store};
 use relay_collect::{Collector, Control, Options, Repacked, repack};
 use relay_fmt::archive::{put_catalogue, take_catalogue};
 use relay_log::channel::{Config, RawChannel};
@@ -204,6 +204,69 @@ fn order_is_the_same_with_and_without() {
     let with = all(&dir);
     std::fs::remove_file(file).unwrap();
     assert!(all(&dir) == with);
+}
+
+/// How many records `filter` means, counted by one thread.
+fn counted(dir: &Dir, filter: &Filter) -> (u64, Plan) {
+    let store = Store::open(dir.path(), None).unwrap().threads(1);
+    let mut snapshot = Snapshot::take_for(&store, filter).unwrap();
+    let none = &mut |_: &[u8]| ControlFlow::Continue(());
+    let counts = snapshot.work(filter, false, &Count::default, none);
+    assert!(snapshot.problems.is_empty(), "{:?}", snapshot.problems);
+    (counts.iter().map(|count| count.0).sum(), snapshot.plan)
+}
+
+/// Who only counts does not care for the order: archives that all overlap in time are opened one after the
+/// other. Where headers say that all rows are records by themselves, their blocks are not read.
+#[test]
+fn archives_are_counted_one_after_the_other() {
+    let dir = Dir::new();
+    let options = Options::new(dir.path());
+    let names: Vec<String> = (0..8).map(|n| format!("c{n}")).collect();
+    let of = |name: &String| RawChannel::create(Config::new(&options.live_dir, name)).unwrap();
+    let channels: Vec<RawChannel> = names.iter().map(of).collect();
+    let mut writers: Vec<_> = channels.iter().map(RawChannel::writer).collect();
+    for n in 0..500 {
+        for writer in &mut writers {
+            writer.write(format!("record {n}").as_bytes()).unwrap();
+        }
+    }
+    // Larger than a sub-buffer: it comes in parts, which are one record.
+    writers.first_mut().unwrap().write(&vec![b'x'; 1 << 20]).unwrap();
+    let files: Vec<String> = channels.iter().map(RawChannel::file_name).collect();
+    drop(writers);
+    drop(channels);
+    for file in &files {
+        let reader = ChannelReader::open(&options.live_dir, file.as_ref(), None).unwrap();
+        while reader.is_alive() != Ok(false) {
+            std::thread::yield_now();
+        }
+    }
+    Collector::open(options).unwrap().drain(&Control::new()).unwrap();
+    let (all, plan) = counted(&dir, &Filter::new());
+    assert_eq!(all, 8 * 500 + 1);
+    // One that is read, and one that is opened meanwhile.
+    assert!(plan.archives_opened == 8 && plan.archives_at_once <= 2, "{plan}");
+    assert!(plan.by_header >= 7 && plan.decoded >= 1, "{plan}");
+    // A time that cuts through them, or one that does not.
+    let since = |time_ns| Filter::new().since_ns(time_ns);
+    assert_eq!(counted(&dir, &since(0)).0, all);
+    let middle = {
+        let mut times = Vec::new();
+        let store = Store::open(dir.path(), None).unwrap();
+        let mut snapshot = Snapshot::take(&store).unwrap();
+        assert_eq!(snapshot.range_ns(&Filter::new()).map(|(from, to)| from < to), Some(true));
+        snapshot.events(&mut Filter::new(), false, &mut |event| {
+            times.push(event.row.time_ns);
+            ControlFlow::Continue(())
+        });
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    let (behind, plan) = counted(&dir, &since(middle));
+    let (before, _) = counted(&dir, &Filter::new().until_ns(middle));
+    assert!(behind + before == all && plan.decoded > 1, "{behind} {before} {plan}");
+    assert_eq!(counted(&dir, &Filter::new().channel("c3")).0, 500);
 }
 
 /// Whoever reads holds what was there when it began: retention may delete archives, and an idle collector

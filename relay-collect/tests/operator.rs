@@ -146,6 +146,15 @@ fn the_directory_may_stand_before_the_command() {
         let output = run(arguments);
         assert_eq!(lines(&output.stdout), ["one"], "{arguments:?}: {}", said(&output));
     }
+    // Every command takes what says where logs are, wherever it stands.
+    let live = format!("{at}/live");
+    for command in ["cat", "audit", "status", "verify", "repack"] {
+        let before = run(&["--dir", at, "--live-dir", &live, "--allow-uid", "0", command]);
+        let behind = run(&[command, "--dir", at, "--live-dir", &live, "--allow-uid", "0"]);
+        for output in [before, behind] {
+            assert_eq!(output.status.code(), Some(0), "{command}: {}", said(&output));
+        }
+    }
     // An option of the collector is none of a command.
     assert_eq!(run(&["--once", "--dir", at, "cat"]).status.code(), Some(2));
     drop(Mini::new(&dir, &channel));

@@ -134,8 +134,8 @@ fn empty_variables_are_none() {
         (&["cat"][..], &of_cat[..]),
         (&["audit"], &[&of_dir[..], &["RELAY_REPORT"]].concat()),
         (&["status"], &[&of_dir[..], &["RELAY_REPORT"]].concat()),
-        (&["verify"], &["RELAY_DIR"]),
-        (&["repack"], &["RELAY_DIR"]),
+        (&["verify"], &of_dir),
+        (&["repack"], &of_dir),
         (
             &["pipe", "--channel", "x"],
             &[&of_dir[..], &["RELAY_BUFFER", "RELAY_BUFFER_MAX"]].concat(),

@@ -234,6 +234,12 @@ impl Pieces {
     }
 
     fn put(&mut self, lines: &[u8]) -> ControlFlow<()> {
+        if lines.len() >= Self::PIECE {
+            // Not copied once more.
+            self.write()?;
+            let done = self.output.write(lines);
+            return self.note(done);
+        }
         self.bytes.extend_from_slice(lines);
         if self.bytes.len() >= Self::PIECE { self.write() } else { ControlFlow::Continue(()) }
     }
@@ -241,6 +247,10 @@ impl Pieces {
     fn write(&mut self) -> ControlFlow<()> {
         let done = self.output.write(&self.bytes);
         self.bytes.clear();
+        self.note(done)
+    }
+
+    fn note(&mut self, done: std::io::Result<()>) -> ControlFlow<()> {
         match done {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {

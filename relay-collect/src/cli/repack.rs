@@ -6,24 +6,22 @@ use clap::Args;
 use relay_collect::render::escape_text;
 use relay_collect::{Repacked, repack};
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
 pub(crate) struct RepackArgs {
-    /// The directory shared by programs and collector
-    #[arg(long, env = "RELAY_DIR")]
-    dir: PathBuf,
+    #[command(flatten)]
+    dir: DirArgs,
     /// The zstd level
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(i32).range(1..=19))]
     level: i32,
 }
 
 pub(crate) fn run(args: &RepackArgs) -> Result<ExitCode> {
-    DirArgs { dir: args.dir.clone(), live_dir: None, allow_uid: None }.store()?;
+    args.dir.store()?;
     let mut out = super::out::findings();
     let (mut all, mut left, mut written) = ((0, 0), false, Ok(()));
-    repack(&args.dir, args.level, &mut |file, became| {
+    repack(&args.dir.dir, args.level, &mut |file, became| {
         let file = escape_text(file);
         let line = match became {
             Repacked::Done { before, after } => {

@@ -15,6 +15,12 @@ pub(crate) struct VerifyArgs {
     /// The directory shared by programs and collector: all its archives
     #[arg(long, env = "RELAY_DIR", required_unless_present = "files")]
     dir: Option<PathBuf>,
+    /// Where channels live, if not in DIR/live: they are not checked, their archives are
+    #[arg(long, env = "RELAY_LIVE_DIR")]
+    live_dir: Option<PathBuf>,
+    /// As of the other commands: whoever wrote them, archives are checked
+    #[arg(long, env = "RELAY_ALLOW_UID", value_name = "UID", value_parser = super::number::<u32>)]
+    allow_uid: Option<u32>,
     /// These archives instead
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -23,7 +29,8 @@ pub(crate) struct VerifyArgs {
 pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode> {
     let mut files = args.files.clone();
     if let Some(dir) = args.dir.as_ref().filter(|_| files.is_empty()) {
-        let archives = DirArgs { dir: dir.clone(), live_dir: None, allow_uid: None }.store()?;
+        let (dir, live_dir, allow_uid) = (dir.clone(), args.live_dir.clone(), args.allow_uid);
+        let archives = DirArgs { dir, live_dir, allow_uid }.store()?;
         let archives = archives.archive_dir().to_owned();
         files.extend(ArchiveName::list(&archives)?.iter().map(|name| archives.join(&name.file)));
     }

@@ -302,6 +302,11 @@ impl Filter {
         plain && self.exprs.is_empty() && self.channels.is_empty() && self.pids.is_empty()
     }
 
+    /// Whether every record is meant whose time passes. Rows about spans may be meant, too.
+    pub(crate) fn means_all(&self) -> bool {
+        self.is_simple() && self.greps.is_empty() && self.any_site()
+    }
+
     /// Whether source, callsite and time of a row say whether it is meant.
     pub(crate) fn tells_by_class(&self) -> bool {
         self.greps.is_empty() && self.exprs.is_empty() && !self.spans

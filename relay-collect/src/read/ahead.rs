@@ -1,7 +1,7 @@
 //! Pieces that are read ahead, by several threads, in the order they are needed in.
 //!
 //! Memory is bounded: a piece is not begun before nearly all in front of it were taken, nor an archive opened
-//! before its first piece is.
+//! before its first piece is. A thread that panics ends all: who waits for its pieces goes on panicking.
 
 use super::merge::{Feed, Key, Piece};
 use super::plan::Plan;
@@ -9,7 +9,9 @@ use super::prepare::{self, Read};
 use super::queue::{Queue, Step};
 use super::work::Work;
 use crate::query::Filter;
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How many pieces are ready or in work at most, for each thread.
@@ -33,9 +35,9 @@ struct State<'a> {
     ready: HashMap<usize, Read>,
     /// What their text takes in memory.
     bytes: usize,
-    /// How many threads are left.
-    threads: usize,
     stopped: bool,
+    /// What a thread panicked with.
+    panicked: Option<Box<dyn Any + Send>>,
 }
 
 fn bytes(read: &Read) -> usize {
@@ -52,8 +54,8 @@ impl<'a> Ahead<'a> {
             taken: 0,
             ready: HashMap::new(),
             bytes: 0,
-            threads,
             stopped: false,
+            panicked: None,
         };
         Self { state: Mutex::new(state), changed: Condvar::new(), most: threads * EACH }
     }
@@ -66,9 +68,20 @@ impl<'a> Ahead<'a> {
         self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads pieces until there are no more.
-    pub(crate) fn run<W: Work>(&self, mut filter: Filter, work: &mut W) {
-        let _left = Left(self);
+    /// Reads pieces until there are no more. A panic is kept for who takes them.
+    pub(crate) fn run<W: Work>(&self, filter: Filter, work: &mut W) {
+        // Nobody sees what is half done of this: it is all given up.
+        let ended = panic::catch_unwind(AssertUnwindSafe(|| self.run_on(filter, work)));
+        if let Err(why) = ended {
+            let mut state = self.lock();
+            state.panicked.get_or_insert(why);
+            state.stopped = true;
+        }
+        // Who waits sees that nothing is left.
+        self.changed.notify_all();
+    }
+
+    fn run_on<W: Work>(&self, mut filter: Filter, work: &mut W) {
         while let Some((number, piece)) = self.next() {
             let read = prepare::tally(&piece, &filter, work).unwrap_or_else(|| {
                 let mut read = prepare::read(piece, &filter, W::COUNTS);
@@ -109,8 +122,15 @@ impl<'a> Ahead<'a> {
     }
 
     /// What the queue planned and found damaged; it is to be asked at the end.
+    ///
+    /// # Panics
+    /// When a thread did.
     pub(crate) fn finish(self) -> (Plan, Vec<String>) {
-        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).queue.finish()
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = state.panicked {
+            panic::resume_unwind(why);
+        }
+        state.queue.finish()
     }
 
     /// No more pieces are needed.
@@ -126,10 +146,14 @@ impl Feed for &Ahead<'_> {
         state.begun.front().map(|(key, _)| *key).or_else(|| state.queue.first())
     }
 
-    /// The next piece, as soon as it is read.
+    /// The next piece, as soon as it is read. Panics when a thread did: it may be the one that had it.
     fn take(&mut self) -> Option<(u64, Read)> {
         let mut state = self.lock();
         loop {
+            if let Some(why) = state.panicked.take() {
+                drop(state);
+                panic::resume_unwind(why);
+            }
             let at = state.taken;
             if let Some(read) = state.ready.remove(&at) {
                 state.taken += 1;
@@ -142,24 +166,8 @@ impl Feed for &Ahead<'_> {
             if state.begun.is_empty() && state.queue.first().is_none() {
                 return None;
             }
-            if state.threads == 0 {
-                // None of what is left is read by anybody.
-                state.begun.clear();
-                while !matches!(state.queue.step(), Step::End) {}
-                return Some((0, Err("a block was not read: its thread ended".into())));
-            }
             state = self.wait(state);
         }
-    }
-}
-
-/// Tells who waits when a thread ends, however it does.
-struct Left<'l, 'a>(&'l Ahead<'a>);
-
-impl Drop for Left<'_, '_> {
-    fn drop(&mut self) {
-        self.0.lock().threads -= 1;
-        self.0.changed.notify_all();
     }
 }
 
@@ -169,5 +177,67 @@ pub(crate) struct Stop<'l, 'a>(pub(crate) &'l Ahead<'a>);
 impl Drop for Stop<'_, '_> {
     fn drop(&mut self) {
         self.0.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::merge::{Merge, Turn};
+    use super::super::queue::Later;
+    use super::super::snapshot::of_rows;
+    use super::super::store::Voids;
+    use super::*;
+    use crate::render::Event;
+    use crate::render::fixture;
+    use relay_fmt::record::Kind;
+    use std::path::Path;
+
+    /// Panics at the event of this number, and says of the others that they are to be written.
+    struct Fails(u64);
+
+    impl Work for Fails {
+        fn event(&mut self, event: &Event<'_>, _: &mut Vec<u8>) -> bool {
+            assert_ne!(event.row.number, self.0, "this one is wrong");
+            true
+        }
+    }
+
+    /// How many rows come of twenty pieces of one row each, with two threads.
+    fn rows(fails: u64) -> usize {
+        let pieces = (0..20u64).filter_map(|number| {
+            let mut rows = fixture::buffer();
+            rows.runs[0].first_number = number;
+            rows.push(0, Kind::Raw, 0, 0, number as i64, b"x");
+            of_rows(rows, number)
+        });
+        let (filter, voids) = (Filter::new(), Voids::default());
+        let later = Later { filter: &filter, voids: &voids, dir: Path::new("") };
+        let queue = Queue::new(pieces.collect(), &[], later, Turn::Forward);
+        let pool = Ahead::new(queue, 2);
+        let mut seen = 0;
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                let (pool, filter) = (&pool, filter.clone());
+                scope.spawn(move || pool.run(filter, &mut Fails(fails)));
+            }
+            let _stop = Stop(&pool);
+            let mut feed = &pool;
+            let mut merge = Merge::new(&mut feed, Turn::Forward);
+            while merge.next().is_some() {
+                seen += 1;
+            }
+        });
+        pool.finish();
+        seen
+    }
+
+    #[test]
+    fn a_panic_of_a_thread_is_one_of_all() {
+        assert_eq!(rows(u64::MAX), 20);
+        for fails in 0..20 {
+            let why = panic::catch_unwind(|| rows(fails)).unwrap_err();
+            let why = why.downcast::<String>().unwrap();
+            assert!(why.contains("this one is wrong"), "{why}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::drain::pass;
 use super::files::{ArchiveFd, ArchiveName};
 use super::joiner::Joiner;
 use super::live::{SubBytes, Tail};
-use super::merge::{Direct, Merge, Piece};
+use super::merge::{Direct, Merge, Piece, Turn};
 use super::queue::{Later, Queue};
 use super::ranges::Ranges;
 use super::snapshot::{Sink, Snapshot, of_rows};
@@ -276,9 +276,9 @@ impl Follow {
         // What was shown is known by every record, meant or not.
         let everything = Filter::new().spans(true);
         let later = Later { filter: &everything, voids: &voids, dir: self.store.archive_dir() };
-        let mut queue = Queue::new(pieces, &[], later, false);
+        let mut queue = Queue::new(pieces, &[], later, Turn::Forward);
         let mut feed = Direct { queue: &mut queue, filter: everything.clone() };
-        let mut merge = Merge::new(&mut feed, false);
+        let mut merge = Merge::new(&mut feed, Turn::Forward);
         let mut flow = ControlFlow::Continue(());
         while flow.is_continue()
             && let Some((loaded, row)) = merge.next()

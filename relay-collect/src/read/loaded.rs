@@ -29,6 +29,8 @@ pub(crate) struct Loaded {
     pub(crate) problem: Option<String>,
     /// How many more rows are meant, which are not here.
     pub(crate) sure: u64,
+    /// Whether its header said all that was asked.
+    pub(crate) by_header: bool,
 }
 
 /// What is to be written of rows.
@@ -61,8 +63,21 @@ fn chains(spans: &[Span]) -> HashMap<(u32, u64), Vec<u32>> {
 
 impl Loaded {
     pub(crate) fn new(buffer: RowBuffer) -> Self {
+        Self::of(buffer, |_| true)
+    }
+
+    /// Of these rows only those that are to be kept, with the numbers and sort times of all.
+    pub(crate) fn of_kept(buffer: RowBuffer, keep: &[bool]) -> Self {
+        let all = buffer.len();
+        let mut loaded = Self::of(buffer, |row| keep.get(row as usize) == Some(&true));
+        loaded.excluded = (all - loaded.read) as u64;
+        loaded
+    }
+
+    fn of(buffer: RowBuffer, keep: impl Fn(u32) -> bool) -> Self {
+        let rows = (0u32..).zip(buffer.rows()).filter(|(i, _)| keep(*i));
         let mut order: Vec<(u32, u64, i64)> =
-            (0u32..).zip(buffer.rows()).map(|(i, row)| (i, row.number, row.order_ns)).collect();
+            rows.map(|(i, row)| (i, row.number, row.order_ns)).collect();
         // It is sorted, unless whoever wrote it did not keep to the format.
         order.sort_by_key(|(_, _, order_ns)| *order_ns);
         let mut inline = HashMap::new();
@@ -88,16 +103,8 @@ impl Loaded {
             excluded: 0,
             problem: None,
             sure: 0,
+            by_header: false,
         }
-    }
-
-    /// Of these rows only those that are to be kept, with the numbers and sort times of all.
-    pub(crate) fn of_kept(buffer: RowBuffer, keep: &[bool]) -> Self {
-        let mut loaded = Self::new(buffer);
-        loaded.order.retain(|(row, ..)| keep.get(*row as usize) == Some(&true));
-        loaded.excluded = (loaded.read - loaded.order.len()) as u64;
-        loaded.read = loaded.order.len();
-        loaded
     }
 
     /// Leaves only the rows that `keep` says, and notes where the text of each ends.
@@ -110,8 +117,10 @@ impl Loaded {
     ) {
         let mut keep = keep.iter();
         self.order.retain(|_| keep.next() == Some(&true));
+        // Where many archives overlap in time, one of these is in memory for each.
         if !parts {
-            self.buffer.payload = Vec::new();
+            self.buffer = RowBuffer::default();
+            self.chains.clear();
         }
         self.lines = Some(Lines { text, ends, parts });
     }

@@ -38,6 +38,41 @@ pub(crate) struct Piece {
     pub(crate) number: u64,
 }
 
+/// In which order rows come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// By time.
+    Forward,
+    /// The latest first.
+    Backward,
+    /// Piece by piece, whatever their times: one archive is open at a time. For who only counts. Parts
+    /// of larger records come in their order: a writer's earlier rows are in a piece of a lower number.
+    Pieces,
+}
+
+impl Turn {
+    /// By time.
+    pub(crate) const fn by_time(reverse: bool) -> Self {
+        if reverse { Self::Backward } else { Self::Forward }
+    }
+
+    /// The key of a row of a piece of this number.
+    pub(crate) const fn key(self, order_ns: i64, number: u64) -> Key {
+        match self {
+            Self::Forward => (!order_ns, !number),
+            Self::Backward => (order_ns, number),
+            Self::Pieces => (0, !number),
+        }
+    }
+
+    /// The key of the first row of a piece.
+    pub(crate) const fn first_key(self, piece: &Piece) -> Key {
+        let backward = matches!(self, Self::Backward);
+        let order_ns = if backward { piece.max_ns } else { piece.min_ns };
+        self.key(order_ns, piece.number)
+    }
+}
+
 /// What rows are compared by; the greatest is next. Backwards that is the latest row; forwards all
 /// bits are flipped, and it is the earliest.
 pub(crate) type Key = (i64, u64);
@@ -86,7 +121,7 @@ impl Feed for Direct<'_, '_> {
 /// Merges pieces.
 pub(crate) struct Merge<'a> {
     feed: &'a mut dyn Feed,
-    reverse: bool,
+    turn: Turn,
     open: Vec<Option<Open>>,
     free: Vec<usize>,
     heap: BinaryHeap<Head>,
@@ -106,10 +141,10 @@ impl Piece {
 }
 
 impl<'a> Merge<'a> {
-    pub(crate) fn new(feed: &'a mut dyn Feed, reverse: bool) -> Self {
+    pub(crate) fn new(feed: &'a mut dyn Feed, turn: Turn) -> Self {
         Self {
             feed,
-            reverse,
+            turn,
             open: Vec::new(),
             free: Vec::new(),
             heap: BinaryHeap::new(),
@@ -137,16 +172,16 @@ impl<'a> Merge<'a> {
             self.free.push(spent);
         }
         self.open_due();
-        let (bound, run) = (self.second(), run && !self.reverse);
+        let (bound, run) = (self.second(), run && self.turn != Turn::Backward);
         let mut top = self.heap.peek_mut()?;
         let open = self.open.get_mut(top.slot)?.as_mut()?;
-        let from = open.row(self.reverse);
+        let from = open.row(self.turn);
         let mut to = from + 1;
         open.left = open.left.saturating_sub(1);
         if run && !open.loaded.is_part(from) {
             while open.left > 0
                 && !open.loaded.is_part(to)
-                && bound.is_none_or(|bound| open.key(false) > bound)
+                && bound.is_none_or(|bound| open.key(self.turn) > bound)
             {
                 to += 1;
                 open.left -= 1;
@@ -157,7 +192,7 @@ impl<'a> Merge<'a> {
             PeekMut::pop(top);
             self.spent = Some(slot);
         } else {
-            top.key = open.key(self.reverse);
+            top.key = open.key(self.turn);
             drop(top);
         }
         let open = self.open.get(slot)?.as_ref()?;
@@ -198,7 +233,7 @@ impl<'a> Merge<'a> {
             return;
         }
         let open = Open { loaded, number, left };
-        let key = open.key(self.reverse);
+        let key = open.key(self.turn);
         let slot = self.free.pop().unwrap_or(self.open.len());
         match self.open.get_mut(slot) {
             Some(place) => *place = Some(open),
@@ -209,28 +244,18 @@ impl<'a> Merge<'a> {
 }
 
 impl Open {
-    fn row(&self, reverse: bool) -> usize {
-        if reverse {
+    fn row(&self, turn: Turn) -> usize {
+        if turn == Turn::Backward {
             self.left.saturating_sub(1)
         } else {
             self.loaded.len().saturating_sub(self.left)
         }
     }
 
-    fn key(&self, reverse: bool) -> Key {
-        let order_ns = self.loaded.order_ns(self.row(reverse)).unwrap_or(0);
-        key(order_ns, self.number, reverse)
+    fn key(&self, turn: Turn) -> Key {
+        let order_ns = self.loaded.order_ns(self.row(turn)).unwrap_or(0);
+        turn.key(order_ns, self.number)
     }
-}
-
-pub(crate) const fn key(order_ns: i64, number: u64, reverse: bool) -> Key {
-    if reverse { (order_ns, number) } else { (!order_ns, !number) }
-}
-
-/// The key of the first row of a piece.
-pub(crate) const fn first_key(piece: &Piece, reverse: bool) -> Key {
-    let order_ns = if reverse { piece.max_ns } else { piece.min_ns };
-    key(order_ns, piece.number, reverse)
 }
 
 /// Says which block cannot be read, and whose records it held.

@@ -45,6 +45,8 @@ pub struct Plan {
     pub by_filter: u64,
     /// Read, but not decoded, because the columns cannot contain what is wanted.
     pub by_contains: u64,
+    /// Not read, because their headers say how many records there are.
+    pub by_header: u64,
     /// Decoded, and pieces of live channels that were looked at.
     pub decoded: u64,
     /// The rows that were put together.
@@ -64,6 +66,7 @@ impl fmt::Display for Plan {
             (self.by_level, "skipped by level"),
             (self.by_target, "skipped by target or expression"),
             (self.by_filter, "skipped by text filter"),
+            (self.by_header, "counted by their headers"),
             (self.by_contains, "not decoded: their columns cannot contain it"),
         ] {
             writeln!(f, "{count:>10} {what}")?;
@@ -110,6 +113,7 @@ impl Plan {
         self.by_target += other.by_target;
         self.by_filter += other.by_filter;
         self.by_contains += other.by_contains;
+        self.by_header += other.by_header;
         self.decoded += other.decoded;
         self.rows_decoded += other.rows_decoded;
         self.rows_excluded += other.rows_excluded;
@@ -120,6 +124,7 @@ impl Plan {
     pub(crate) fn count(&mut self, read: Read) -> Read {
         match &read {
             Ok(None) => self.by_contains += 1,
+            Ok(Some(loaded)) if loaded.by_header => self.by_header += 1,
             Ok(Some(loaded)) => {
                 self.decoded += 1;
                 self.rows_decoded += loaded.read as u64;

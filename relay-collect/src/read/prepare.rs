@@ -44,11 +44,30 @@ pub(crate) fn read(piece: Piece, filter: &Filter, count: bool) -> Read {
     }
 }
 
+/// Counts a block's rows by its header, where all of them are meant. `None` where that is not known.
+fn count<W: Work>(block: &BlockEntry, filter: &Filter, work: &mut W) -> Option<Read> {
+    let facts = &block.header.facts;
+    let (min_ns, max_ns) = times_ns(facts);
+    let all = W::COUNTS
+        && facts.events_only
+        && filter.means_all()
+        && (filter.any_time() || filter.all_may_match_time(min_ns, max_ns));
+    all.then(|| {
+        work.count(facts.rows);
+        let mut loaded = Loaded::new(RowBuffer::default());
+        loaded.by_header = true;
+        Ok(Some(loaded))
+    })
+}
+
 /// Gives a block to `work` without putting its rows together, where nothing is wanted of them but
 /// what they have in common. `None` where that is not so.
 pub(crate) fn tally<W: Work>(piece: &Piece, filter: &Filter, work: &mut W) -> Option<Read> {
     let From::Block(archive, at) = &piece.from else { return None };
     let block = archive.directory.blocks.get(*at)?;
+    if let Some(counted) = count(block, filter, work) {
+        return Some(counted);
+    }
     if !W::TALLIES || block.header.kind != BlockKind::Columns as u8 || !filter.tells_by_class() {
         return None;
     }

@@ -1,6 +1,6 @@
 //! Pieces in the order they are needed in, and archives that are opened when their first piece may be.
 
-use super::merge::{Key, Piece, first_key, key};
+use super::merge::{Key, Piece, Turn};
 use super::plan::{self, Plan};
 use super::store::{Archive, Closed, Voids};
 use crate::query::Filter;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 /// What is to be read, the next first.
 #[derive(Debug)]
 pub(crate) struct Queue<'a> {
-    reverse: bool,
+    turn: Turn,
     due: BinaryHeap<Due<'a>>,
     later: Later<'a>,
     /// Archives that were opened.
@@ -68,24 +68,28 @@ impl<'a> Queue<'a> {
         pieces: Vec<Piece>,
         closed: &'a [Closed],
         later: Later<'a>,
-        reverse: bool,
+        turn: Turn,
     ) -> Self {
         let of_piece = |piece: Piece| {
-            let key = first_key(&piece, reverse);
+            let key = turn.first_key(&piece);
             Due { key, what: What::Piece(Box::new(piece)) }
         };
         let of_archive = |closed: &'a Closed| {
             // Before all its blocks, whichever of them is the first.
-            let (order_ns, number) = match reverse {
-                true => (closed.times.max_ns, plan::number(closed.place, u32::MAX as usize)),
-                false => (closed.times.min_ns, plan::number(closed.place, 0)),
+            let (order_ns, number) = match turn {
+                Turn::Backward => {
+                    (closed.times.max_ns, plan::number(closed.place, u32::MAX as usize))
+                }
+                Turn::Forward | Turn::Pieces => {
+                    (closed.times.min_ns, plan::number(closed.place, 0))
+                }
             };
-            Due { key: key(order_ns, number, reverse), what: What::Archive(closed) }
+            Due { key: turn.key(order_ns, number), what: What::Archive(closed) }
         };
         let pieces = pieces.into_iter().map(of_piece);
         let due = pieces.chain(closed.iter().map(of_archive)).collect();
         let (open, problems) = (Vec::new(), Vec::new());
-        Self { reverse, due, later, open, plan: Plan::default(), problems }
+        Self { turn, due, later, open, plan: Plan::default(), problems }
     }
 
     /// No row that is left comes before this.
@@ -146,7 +150,7 @@ impl<'a> Queue<'a> {
             let Some(piece) = Piece::of(&archive, at, plan::number(closed.place, number)) else {
                 continue;
             };
-            let key = first_key(&piece, self.reverse);
+            let key = self.turn.first_key(&piece);
             self.due.push(Due { key, what: What::Piece(Box::new(piece)) });
         }
         self.open.push(Arc::downgrade(&archive));

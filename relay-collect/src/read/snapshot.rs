@@ -11,7 +11,7 @@ use super::drain::{WorkSink, drain, drain_lines};
 use super::joiner::Joiner;
 use super::live::Tail;
 use super::looks::{Found, Grabbed, Left, find_all};
-use super::merge::{Direct, From, Merge, Piece};
+use super::merge::{Direct, From, Merge, Piece, Turn};
 use super::plan::{self, Plan};
 use super::queue::{Later, Queue};
 use super::rescue::Rescue;
@@ -203,9 +203,10 @@ impl Snapshot {
         let wanted = filter.clone();
         let pieces = self.pieces(live, backlog, filter);
         let later = Later { filter: &wanted, voids: &self.voids, dir: &self.dir };
-        let mut queue = Queue::new(pieces, &self.closed, later, reverse);
+        let turn = Turn::by_time(reverse);
+        let mut queue = Queue::new(pieces, &self.closed, later, turn);
         let mut feed = Direct { queue: &mut queue, filter: wanted.clone() };
-        let mut merge = Merge::new(&mut feed, reverse);
+        let mut merge = Merge::new(&mut feed, turn);
         self.joiner = Joiner::new(reverse);
         let (alive, notes, joiner) = (&self.alive, &mut self.notes, &mut self.joiner);
         drain(&mut merge, joiner, filter, alive, notes, sink);
@@ -249,7 +250,12 @@ impl Snapshot {
     /// Gives all events that `filter` means to the works, one for each thread, which are made by
     /// `make`, and what they write to `out`, in time order or backwards. Returns the works.
     ///
+    /// Works that only count ([`Work::IN_ORDER`]) get them archive by archive.
+    ///
     /// Damaged blocks are added to [`Snapshot::problems`].
+    ///
+    /// # Panics
+    /// When a work does.
     pub fn work<W: Work>(
         &mut self,
         filter: &Filter,
@@ -261,7 +267,8 @@ impl Snapshot {
         let (live, backlog) = (std::mem::take(&mut self.live), std::mem::take(&mut self.backlog));
         let pieces = self.pieces(live, backlog, filter);
         let later = Later { filter, voids: &self.voids, dir: &self.dir };
-        let queue = Queue::new(pieces, &self.closed, later, reverse);
+        let turn = if W::IN_ORDER { Turn::by_time(reverse) } else { Turn::Pieces };
+        let queue = Queue::new(pieces, &self.closed, later, turn);
         let threads = queue.at_most(self.threads);
         let mut works: Vec<W> = (0..=threads).map(|_| make()).collect();
         let Some((own, others)) = works.split_first_mut() else { return works };
@@ -274,12 +281,12 @@ impl Snapshot {
             }
             let _stop = ahead::Stop(&pool);
             let mut feed = &pool;
-            let mut merge = Merge::new(&mut feed, reverse);
+            let mut merge = Merge::new(&mut feed, turn);
             let mut filter = filter.clone();
             let mut sink = WorkSink::new(own, out);
             drain_lines(
                 &mut merge,
-                &mut Joiner::new(reverse),
+                &mut Joiner::new(turn == Turn::Backward),
                 &mut filter,
                 alive,
                 notes,

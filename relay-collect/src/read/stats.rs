@@ -205,6 +205,7 @@ impl Stats {
 }
 
 impl Work for Stats {
+    const IN_ORDER: bool = false;
     const TALLIES: bool = true;
 
     fn is_one(&self, min_ns: i64, max_ns: i64) -> bool {

@@ -10,6 +10,10 @@ pub trait Work: Send {
     /// was.
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> bool;
 
+    /// Whether it matters to it in which order events come. Where it does not, archives are read one
+    /// after the other, however much they overlap in time.
+    const IN_ORDER: bool = true;
+
     /// Whether events that are certainly meant may be counted ([`Work::count`]) without being shown.
     const COUNTS: bool = false;
 
@@ -40,6 +44,7 @@ impl Work for Renderer {
 pub struct Count(pub u64);
 
 impl Work for Count {
+    const IN_ORDER: bool = false;
     const COUNTS: bool = true;
 
     fn count(&mut self, events: u64) {

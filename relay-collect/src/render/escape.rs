@@ -22,20 +22,35 @@ pub(crate) enum Place {
     Quoted,
 }
 
-const fn is_plain(byte: u8, place: Place) -> bool {
-    matches!(byte, 0x20..=0x7e) && byte != b'\\' && (byte != b'"' || matches!(place, Place::Bare))
+impl Place {
+    /// What is never plain here besides control characters and what is not ASCII.
+    const fn marks(self) -> [u8; 2] {
+        match self {
+            Self::Bare => [b'\\'; 2],
+            Self::Quoted => [b'\\', b'"'],
+        }
+    }
+}
+
+/// Whether a byte needs a second look. Without branches, so that many are looked at at once.
+#[inline]
+const fn is_special(byte: u8, [a, b]: [u8; 2]) -> bool {
+    (byte.wrapping_sub(b' ') > b'~' - b' ') | (byte == a) | (byte == b)
 }
 
 /// How many bytes at the start need no second look.
 fn plain_len(bytes: &[u8], place: Place) -> usize {
-    let (blocks, _) = bytes.as_chunks::<16>();
-    let whole = blocks
-        .iter()
-        .take_while(|b| b.iter().fold(true, |all, x| all & is_plain(*x, place)))
-        .count();
-    let rest = bytes.get(whole * 16..).unwrap_or_default();
-    let more = rest.iter().position(|b| !is_plain(*b, place));
-    whole * 16 + more.unwrap_or(rest.len())
+    let marks = place.marks();
+    let (blocks, _) = bytes.as_chunks::<32>();
+    let mut plain = 0;
+    for block in blocks {
+        if block.iter().fold(false, |any, byte| any | is_special(*byte, marks)) {
+            break;
+        }
+        plain += block.len();
+    }
+    let rest = bytes.get(plain..).unwrap_or_default();
+    plain + rest.iter().position(|byte| is_special(*byte, marks)).unwrap_or(rest.len())
 }
 
 /// Whether a character turns, hides or breaks a line of text where it is shown.
@@ -93,7 +108,7 @@ fn put_non_ascii(run: &[u8], out: &mut Vec<u8>) {
 fn is_ambiguous(after: &[u8]) -> bool {
     match after.first() {
         Some(b'n' | b'r' | b't' | b'x' | b'u' | b'"') => true,
-        Some(byte) => !is_plain(*byte, Place::Bare),
+        Some(byte) => is_special(*byte, Place::Bare.marks()),
         None => false,
     }
 }

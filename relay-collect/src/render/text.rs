@@ -138,12 +138,16 @@ impl Text {
         }
         self.put_spans(event, out);
         self.message.clear();
-        let mut error = event.write_message(&mut self.message).err();
+        let (mut error, mut message) = (None, event.values);
+        if event.row.kind != Kind::Raw {
+            error = event.write_message(&mut self.message).err();
+            message = &self.message;
+        }
         if let Some(kind) = kind_name(event.row.kind).filter(|_| event.row.kind != Kind::Raw) {
             out.extend_from_slice(kind.as_bytes());
             out.push(b' ');
         }
-        escape::escape(&self.message, Place::Bare, out);
+        escape::escape(message, Place::Bare, out);
         if is_span(event.row.kind) {
             out.push(b'#');
             super::clock::put_number(event.row.span, out);

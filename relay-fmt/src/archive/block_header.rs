@@ -14,6 +14,8 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 const COMPRESS_FROM: usize = 1 << 10;
 /// Flag: the lists are a zstd frame.
 const COMPRESSED: u8 = 1;
+/// Flag: [`Facts::events_only`].
+const EVENTS_ONLY: u8 = 2;
 
 /// What stands in front of a block's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +55,23 @@ pub struct Brief {
     pub times: Option<Times>,
     /// As [`Facts::level_mask`].
     pub level_mask: u8,
+    /// As [`Facts::events_only`].
+    pub events_only: bool,
 }
 
 impl From<&Facts> for Brief {
     fn from(facts: &Facts) -> Self {
-        let Facts { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask, .. } = *facts;
-        Self { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask }
+        let Facts {
+            rows,
+            raw_bytes,
+            min_order_ns,
+            max_order_ns,
+            times,
+            level_mask,
+            events_only,
+            ..
+        } = *facts;
+        Self { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask, events_only }
     }
 }
 
@@ -135,7 +148,9 @@ impl BlockHeader {
     pub(crate) fn encode(&self, facts: &Facts, filter: &[u8]) -> Result<Vec<u8>> {
         let lists = lists(facts);
         let compress = lists.len() > COMPRESS_FROM;
-        let mut out = vec![if compress { COMPRESSED } else { 0 }, self.kind];
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let flags = flag(compress, COMPRESSED) | flag(facts.events_only, EVENTS_ONLY);
+        let mut out = vec![flags, self.kind];
         out.extend_from_slice(&self.previous_crc.to_le_bytes());
         out.extend_from_slice(&self.body_crc.to_le_bytes());
         for number in [self.sequence, self.body_len, facts.rows, facts.raw_bytes] {
@@ -237,7 +252,9 @@ impl<'a> Parts<'a> {
             let max_ns = max_order_ns.wrapping_sub(max.cast_signed());
             times = Some(Times { min_ns, max_ns });
         }
-        let facts = Brief { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask };
+        let events_only = flags & EVENTS_ONLY != 0;
+        let facts =
+            Brief { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask, events_only };
         let header = BlockHeader {
             sequence,
             kind,
@@ -262,12 +279,21 @@ impl<'a> Parts<'a> {
     }
 
     fn facts(&self, lists: &[u8], budget: &mut u64) -> Result<Facts> {
-        let Brief { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask } =
+        let Brief { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask, events_only } =
             self.header.facts;
         let lists = take_lists(lists)?;
         // Long thread names are stored once and copied for each run.
         charge(budget, lists.runs.iter().map(|run| run.thread.len() as u64).sum())?;
-        Ok(Facts { rows, raw_bytes, min_order_ns, max_order_ns, times, level_mask, ..lists })
+        Ok(Facts {
+            rows,
+            raw_bytes,
+            min_order_ns,
+            max_order_ns,
+            times,
+            level_mask,
+            events_only,
+            ..lists
+        })
     }
 }
 
@@ -307,6 +333,7 @@ fn take_lists(bytes: &[u8]) -> Result<Facts> {
         max_order_ns: 0,
         times: None,
         level_mask: 0,
+        events_only: false,
         sources,
         runs,
         targets,

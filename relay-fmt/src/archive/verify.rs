@@ -97,8 +97,9 @@ fn content<R: ReadAt + ?Sized>(source: &R, block: &BlockEntry, report: &mut Repo
         Ok(rows) => {
             report.rows += rows.len() as u64;
             let mut facts = Facts::of(&rows);
-            // Older archives do not say the rows' own times.
+            // Older archives do not say the rows' own times, nor that they are all records by themselves.
             facts.times = facts.times.filter(|_| block.header.facts.times.is_some());
+            facts.events_only &= block.header.facts.events_only;
             if block.facts().ok() != Some(facts) {
                 report.say(block.offset, "the block's header says other things than its rows");
             }

@@ -2,7 +2,7 @@
 
 use super::RowBuffer;
 use crate::callsite::{Callsite, Level};
-use crate::record::HEADER_LEN;
+use crate::record::{HEADER_LEN, Kind};
 use crate::rows::{Run, Source};
 use std::collections::BTreeMap;
 
@@ -54,6 +54,9 @@ pub struct Facts {
     pub times: Option<Times>,
     /// Bit n is set when there are rows of level n; bit 0 ([`NO_LEVEL`]) when there are rows without.
     pub level_mask: u8,
+    /// Whether every row is a record by itself that says something: no part of a larger one, and nothing
+    /// about a span. `false` also where archives do not say it.
+    pub events_only: bool,
     /// Whose channels.
     pub sources: Vec<Source>,
     /// The runs: where the rows come from.
@@ -113,6 +116,7 @@ impl Facts {
             max_order_ns,
             times: (!rows.is_empty()).then_some(Times { min_ns, max_ns }),
             level_mask,
+            events_only: rows.kind.iter().all(|kind| is_event(*kind)),
             sources: rows.sources.clone(),
             runs: rows.runs.clone(),
             targets: targets.into_iter().map(target).collect(),
@@ -133,6 +137,10 @@ impl Facts {
         let digest = digest(callsite.level, &callsite.target, &callsite.template);
         self.digests.binary_search(&digest).is_ok()
     }
+}
+
+const fn is_event(kind: Kind) -> bool {
+    matches!(kind, Kind::Event | Kind::SpanEvent | Kind::InlineEvent | Kind::Raw)
 }
 
 /// What rows took in their channels, in bytes.
@@ -157,6 +165,17 @@ mod tests {
     fn the_digest_never_changes() {
         assert_ne!(digest(Level::Info, "ab", "c"), digest(Level::Info, "a", "bc"));
         assert_eq!(digest(Level::Error, "", ""), 0x082f_c907_b4e9_a889);
+    }
+
+    #[test]
+    fn only_rows_that_are_records_by_themselves_are_events_only() {
+        for kind in (0..=u8::MAX).filter_map(Kind::from_u8) {
+            let mut rows = RowBuffer::default();
+            rows.push(0, Kind::Raw, 0, 0, 0, b"");
+            rows.push(0, kind, 0, 0, 0, b"");
+            let events = [Kind::Event, Kind::SpanEvent, Kind::InlineEvent, Kind::Raw];
+            assert_eq!(Facts::of(&rows).events_only, events.contains(&kind), "{kind:?}");
+        }
     }
 
     #[test]

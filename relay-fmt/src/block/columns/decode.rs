@@ -5,6 +5,7 @@ use super::frames::{Frame, Packed};
 use super::latest::{MAX_WALK, Order, Values};
 use super::program::{self, Of, Op};
 use super::related::{self, Known};
+use super::stamp::Second;
 use super::strings::{self, Text};
 use super::template::Slot;
 use super::{MAX_PAYLOAD, MAX_ROWS, ints, tables};
@@ -33,6 +34,13 @@ pub(super) struct Column {
     indexes: Vec<u32>,
     of: Of,
     next: usize,
+}
+
+impl Column {
+    /// A column of which nobody asks what it tells of others.
+    pub(super) const fn of(values: Vec<u64>, of: Of) -> Self {
+        Self { values, indexes: Vec::new(), of, next: 0 }
+    }
 }
 
 impl Known for Vec<Column> {
@@ -227,13 +235,14 @@ pub(super) fn put_together(
     if classes.iter().any(|class| class.callsite as usize > rows.callsites.len()) {
         return Err(Error::new("a class has a callsite that is not there"));
     }
+    let mut last = Second::default();
     for (row, class) in sequence.iter().enumerate() {
         let class = usize::try_from(*class).ok().and_then(|c| classes.get(c));
         let class = class.ok_or(Error::new("a row is of a class that is none"))?;
         rows.kind.push(class.kind);
         rows.callsite.push(class.callsite);
         if keep.is_none_or(|keep| keep.get(row) == Some(&true)) {
-            put_row(class, columns, texts, &mut rows.payload)?;
+            put_row(class, columns, texts, &mut last, &mut rows.payload)?;
         } else {
             for column in &class.columns {
                 if let Some(column) = columns.get_mut(*column as usize) {
@@ -253,6 +262,7 @@ fn put_row(
     class: &Class<'_>,
     columns: &mut [Column],
     texts: &[u8],
+    last: &mut Second,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let mut numbers = class.columns.iter();
@@ -266,7 +276,7 @@ fn put_row(
     for op in &class.ops {
         match *op {
             Op::Literal(reference) => {
-                out.extend_from_slice(strings::slice(class.program, reference));
+                strings::append(out, class.program, reference);
             }
             Op::Integer { width, .. } => {
                 let bytes = take().unwrap_or_default().to_le_bytes();
@@ -278,14 +288,15 @@ fn put_row(
                 out.extend_from_slice(bytes.get(..width).unwrap_or_default());
             }
             Op::Str | Op::Rest => {
-                let string = strings::slice(texts, take().unwrap_or_default());
+                let reference = take().unwrap_or_default();
+                let string = strings::slice(texts, reference);
                 if string.len() > MAX_PAYLOAD.saturating_sub(out.len()) {
                     return Err(Error::new("a block holds too much"));
                 }
                 if *op == Op::Str {
                     out.extend_from_slice(&(string.len() as u32).to_le_bytes());
                 }
-                out.extend_from_slice(string);
+                strings::append(out, texts, reference);
             }
             Op::Open => {
                 open = out.len();
@@ -301,7 +312,10 @@ fn put_row(
                 if out.len() + len > MAX_PAYLOAD {
                     return Err(Error::new("a block holds too much"));
                 }
-                slot.write(value, second.unwrap_or_default(), texts, out)?;
+                match slot {
+                    Slot::Stamp(stamp) => stamp.write_after(value, last, out),
+                    _ => slot.write(value, second.unwrap_or_default(), texts, out)?,
+                }
             }
             Op::Close => {
                 let len = (out.len() - open - 4) as u32;

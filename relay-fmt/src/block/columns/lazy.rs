@@ -98,12 +98,26 @@ impl<'a> Columns<'a> {
         Some(())
     }
 
-    /// All of them, to put rows together.
+    /// Those that rows of the classes are put together from that are `used`; the others are empty, unless
+    /// all had to be read.
     ///
     /// # Errors
-    /// When they are damaged, or the text frame has something left over.
-    pub(super) fn all(mut self) -> Result<Vec<Column>> {
-        self.told.take().map_or_else(|| self.read(), Ok)
+    /// When they are damaged, or the text frame has something left over, as far as it is looked at.
+    pub(super) fn of(mut self, used: &[bool]) -> Result<Vec<Column>> {
+        if let Some(told) = self.told.take() {
+            return Ok(told);
+        }
+        if used.iter().all(|used| *used) {
+            return self.read();
+        }
+        let layout = self.layout;
+        let of_classes = layout.classes.iter().zip(used).filter(|(_, used)| **used);
+        for column in of_classes.flat_map(|(class, _)| &class.columns) {
+            let damaged = Error::new("a column of a block is damaged");
+            self.need(*column as usize).ok_or(damaged)?;
+        }
+        let columns = self.known.into_iter().zip(&layout.shapes);
+        Ok(columns.map(|(values, (of, _))| Column::of(values.unwrap_or_default(), *of)).collect())
     }
 
     fn read(&self) -> Result<Vec<Column>> {

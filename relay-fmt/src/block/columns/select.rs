@@ -85,7 +85,7 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     let mut input = Cursor::new(&meta);
     let extra = tables::get_meta(&mut input, &mut rows)?;
     let layout = Layout::get(&mut input)?;
-    let Layout { classes, sequence, text_at, .. } = &layout;
+    let Layout { classes, sequence, .. } = &layout;
     let sites = rows.callsites.clone();
     let mut choice = Choice::new(classes, &sites, wanted);
     let mut judge = wanted.condition.map(|asked| Judge::new(classes, &sites, asked));
@@ -106,6 +106,15 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     if let Some(sure) = choice.all_sure(sequence, wanted) {
         return Ok(Some(Selected { rows: RowBuffer::default(), keep: Vec::new(), sure }));
     }
+    // Where times leave no row of a class that is open, no column is asked.
+    let order = if wanted.any_time { None } else { Some(packed.unpack(Frame::Order)?) };
+    if let Some(order) = &order {
+        get_order(order, &layout, &texts, &extra, &mut rows)?;
+        let (keep, sure) = choice.rows(classes, sequence, &rows.time_ns, wanted);
+        if sure == 0 && !keep.contains(&true) {
+            return Ok(None);
+        }
+    }
     let number = packed.unpack(Frame::Number)?;
     let mut columns = Columns::find(&layout, &number, &texts)?;
     if !choice.narrow(wanted.needles, Some(&texts), Some(&mut columns)) {
@@ -118,12 +127,8 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     if judged.as_ref().is_some_and(|may| !choice.any_row(sequence, may)) {
         return Ok(None);
     }
-    let mut columns = columns.all()?;
-    let order = packed.unpack(Frame::Order)?;
-    let (mut input, mut text) = (Cursor::new(&order), Text::new(&texts));
-    tables::get_order(&mut input, &texts, &mut text, &extra, &mut rows)?;
-    if sequence.len() != rows.run.len() || text.position() != *text_at || !input.is_empty() {
-        return Err(Error::new("the frames of a block do not belong together"));
+    if order.is_none() {
+        get_order(&packed.unpack(Frame::Order)?, &layout, &texts, &extra, &mut rows)?;
     }
     let (mut keep, sure) = choice.rows(classes, sequence, &rows.time_ns, wanted);
     for (keep, may) in keep.iter_mut().zip(judged.iter().flatten()) {
@@ -132,8 +137,31 @@ pub fn select(body: &[u8], wanted: &Wanted<'_>) -> Result<Option<Selected>> {
     if sure == 0 && !keep.contains(&true) {
         return Ok(None);
     }
+    let mut used = vec![false; classes.len()];
+    for (class, _) in sequence.iter().zip(&keep).filter(|(_, keep)| **keep) {
+        let class = usize::try_from(*class).ok().and_then(|class| used.get_mut(class));
+        class.into_iter().for_each(|used| *used = true);
+    }
+    let mut columns = columns.of(&used)?;
     decode::put_together(classes, sequence, &mut columns, &texts, Some(&keep), &mut rows)?;
     Ok(Some(Selected { rows, keep, sure }))
+}
+
+/// Reads times, runs and spans of all rows.
+fn get_order(
+    order: &[u8],
+    layout: &Layout<'_>,
+    texts: &[u8],
+    extra: &[Arc<Callsite>],
+    rows: &mut RowBuffer,
+) -> Result<()> {
+    let (mut input, mut text) = (Cursor::new(order), Text::new(texts));
+    tables::get_order(&mut input, texts, &mut text, extra, rows)?;
+    let (count, text_at) = (layout.sequence.len(), layout.text_at);
+    if count != rows.run.len() || text.position() != text_at || !input.is_empty() {
+        return Err(Error::new("the frames of a block do not belong together"));
+    }
+    Ok(())
 }
 
 /// Which classes may have rows that are meant.

@@ -29,6 +29,13 @@ pub(super) struct Stamp {
     digits: u8,
 }
 
+/// The last second that was written: most rows have that of the row before.
+#[derive(Debug, Default)]
+pub(super) struct Second {
+    of: Option<(u8, i64)>,
+    text: Vec<u8>,
+}
+
 const T: u8 = 8;
 const COMMA: u8 = 16;
 const MONTHS: [&[u8; 3]; 12] = [
@@ -209,9 +216,32 @@ impl Stamp {
 
     /// Appends the time of a number. Any number gives some text.
     pub(super) fn write(self, number: u64, out: &mut Vec<u8>) {
-        let unit = 10i64.pow(u32::from(self.digits));
-        let (whole, fraction) =
-            ((number as i64).div_euclid(unit), (number as i64).rem_euclid(unit));
+        let (second, fraction) = self.parts(number);
+        self.write_second(second, out);
+        self.write_fraction(fraction, out);
+    }
+
+    /// Appends the time of a number, as [`Stamp::write`] does.
+    #[inline]
+    pub(super) fn write_after(self, number: u64, last: &mut Second, out: &mut Vec<u8>) {
+        let (second, fraction) = self.parts(number);
+        if last.of != Some((self.format, second)) {
+            last.of = Some((self.format, second));
+            last.text.clear();
+            self.write_second(second, &mut last.text);
+        }
+        out.extend_from_slice(&last.text);
+        self.write_fraction(fraction, out);
+    }
+
+    /// Seconds and units of the fraction.
+    #[inline]
+    const fn parts(self, number: u64) -> (i64, i64) {
+        let (number, unit) = (number as i64, 10i64.pow(self.digits as u32));
+        (number.div_euclid(unit), number.rem_euclid(unit))
+    }
+
+    fn write_second(self, whole: i64, out: &mut Vec<u8>) {
         let (year, month, day) = civil(whole.div_euclid(DAY));
         let kind = self.format & 7;
         let name = MONTHS.get(month as usize - 1).map_or(&b"???"[..], |m| &m[..]);
@@ -250,15 +280,16 @@ impl Stamp {
             }
             _ => {}
         }
-        self.write_clock(whole.rem_euclid(DAY), fraction, out);
-    }
-
-    fn write_clock(self, seconds: i64, fraction: i64, out: &mut Vec<u8>) {
+        let seconds = whole.rem_euclid(DAY);
         put_two(out, seconds / 3600);
         out.push(b':');
         put_two(out, seconds / 60 % 60);
         out.push(b':');
         put_two(out, seconds % 60);
+    }
+
+    #[inline]
+    fn write_fraction(self, fraction: i64, out: &mut Vec<u8>) {
         if self.digits > 0 {
             out.push(if self.format & COMMA != 0 { b',' } else { b'.' });
             super::template::put_padded(out, fraction as u64, usize::from(self.digits));

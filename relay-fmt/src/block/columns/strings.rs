@@ -39,6 +39,24 @@ pub(super) fn slice(bytes: &[u8], reference: u64) -> &[u8] {
     bytes.get(start..start + len).unwrap_or_default()
 }
 
+/// Strings of up to so many bytes are copied as if they had so many: that takes a part of what copying any
+/// number of bytes takes, and most are short.
+const NEAR: usize = 32;
+
+/// Appends the bytes that a reference means.
+#[inline]
+pub(super) fn append(out: &mut Vec<u8>, bytes: &[u8], reference: u64) {
+    let (start, len) = unpack(reference);
+    match bytes.get(start..).and_then(<[u8]>::first_chunk::<NEAR>) {
+        Some(near) if len <= NEAR => {
+            let end = out.len() + len;
+            out.extend_from_slice(near);
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(slice(bytes, reference)),
+    }
+}
+
 /// Memory that encoding a column uses again for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {

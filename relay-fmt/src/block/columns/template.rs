@@ -97,7 +97,7 @@ impl Slot {
             Self::Hex { digits, capitals } => put_hex(out, v, usize::from(digits), capitals),
             Self::Ipv4 => put_ipv4(out, v as u32),
             Self::Stamp(stamp) => stamp.write(v, out),
-            Self::Str => out.extend_from_slice(strings::slice(texts, v)),
+            Self::Str => strings::append(out, texts, v),
             Self::Uuid => put_uuid(out, v, second),
         }
         Ok(())
@@ -149,19 +149,34 @@ pub(super) const fn mark_len(byte: u8) -> (usize, u16) {
     }
 }
 
+/// The most digits of a number.
+const DIGITS: usize = 32;
+
 /// Appends a decimal number with zeros in front up to `width` digits.
+#[inline]
 pub(super) fn put_padded(out: &mut Vec<u8>, mut n: u64, width: usize) {
-    let mut digits = [b'0'; 32];
-    let mut used = 0;
-    for digit in digits.iter_mut().rev() {
-        if n == 0 && used >= width.max(1) {
-            break;
-        }
-        *digit = b'0' + (n % 10) as u8;
-        n /= 10;
-        used += 1;
+    // As much behind the digits again, so that what is copied has the same length however many there are.
+    let mut room = [b'0'; 2 * DIGITS];
+    let mut from = DIGITS;
+    let mut put = |n: u64| {
+        from -= 1;
+        room.get_mut(from).into_iter().for_each(|place| *place = b'0' + n as u8);
+    };
+    while n >= 10 {
+        let pair = n % 100;
+        n /= 100;
+        put(pair % 10);
+        put(pair / 10);
     }
-    out.extend_from_slice(digits.get(32 - used..).unwrap_or_default());
+    if n > 0 {
+        put(n);
+    }
+    let used = (DIGITS - from).max(width.clamp(1, DIGITS));
+    let end = out.len() + used;
+    if let Some(digits) = room.get(DIGITS - used..).and_then(<[u8]>::first_chunk::<DIGITS>) {
+        out.extend_from_slice(digits);
+    }
+    out.truncate(end);
 }
 
 fn put_integer(out: &mut Vec<u8>, n: i64) {
