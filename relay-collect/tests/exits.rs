@@ -388,7 +388,7 @@ fn a_pipe_makes_no_directory_that_may_be_mistyped_without_a_word() {
     let new = home.path().join("logs");
     let (code, said) = run(&["--dir"], &new);
     assert!(
-        code == Some(0) && said.lines().count() == 1 && said.contains("logs is made"),
+        code == Some(0) && said.lines().count() == 1 && said.contains("logs was made"),
         "{said}"
     );
     assert_eq!(run(&["--dir"], &new), (Some(0), String::new()), "it is not new any more");
@@ -398,5 +398,5 @@ fn a_pipe_makes_no_directory_that_may_be_mistyped_without_a_word() {
     assert!(code == Some(2) && said.contains("mistyped/logs"), "{code:?} {said}");
     let live = home.path().join("channels");
     let (code, said) = run(&["--dir", "/nowhere/at/all", "--live-dir"], &live);
-    assert!(code == Some(0) && said.contains("channels is made"), "{code:?} {said}");
+    assert!(code == Some(0) && said.contains("channels was made"), "{code:?} {said}");
 }

@@ -253,3 +253,28 @@ fn computed(record: &Record<'_>) {
         }
     });
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::table::home;
+    use std::collections::HashSet;
+
+    /// Else some would not be remembered, and bring their descriptions each time.
+    #[test]
+    fn statements_of_one_file_have_places_of_their_own() {
+        let of_line = |literal| {
+            move |line: u64| {
+                let place = line << 8 | OWN_TARGET | 3;
+                Statement { place, file: "src/main.rs", module: "main", literal }
+            }
+        };
+        for literal in [None, Some("one text")] {
+            for step in [1, 3, 8, 10, 16, 32, 64, 100, 256, 1024] {
+                let lines = (1..=128).map(|n| n * step).map(of_line(literal));
+                let homes: HashSet<usize> = lines.map(|s| home(s.hash())).collect();
+                assert!(homes.len() >= 112, "{step}: {}", homes.len());
+            }
+        }
+    }
+}

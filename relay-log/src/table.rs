@@ -26,7 +26,7 @@ impl<E: Sync> Table<E> {
     /// them are found so. Where not, [`Table::find`] knows more.
     #[inline(always)]
     pub(crate) fn at_home(&self, hash: u64, is: impl Fn(&E) -> bool) -> Option<&'static E> {
-        self.places[(hash >> 32) as usize % SIZE].get().filter(|entry| is(entry))
+        self.places[home(hash)].get().filter(|entry| is(entry))
     }
 
     /// The entry that `is` the right one; otherwise what `make` makes, if there is room for it.
@@ -36,7 +36,7 @@ impl<E: Sync> Table<E> {
         is: impl Fn(&E) -> bool,
         make: impl FnOnce() -> E,
     ) -> Option<&'static E> {
-        let first = (hash >> 32) as usize;
+        let first = home(hash);
         for probe in 0..PROBES {
             match self.places[(first + probe) % SIZE].get() {
                 Some(entry) if is(entry) => return Some(entry),
@@ -71,7 +71,14 @@ impl<E: Sync> Table<E> {
     }
 }
 
-/// Mixes a few words into a hash whose upper half is good. The products do not wait for each other.
+/// Where an entry of this hash stands if there are no others. All of a word reach the uppermost bits of its
+/// product: lower ones know only what is below them.
+#[inline(always)]
+pub(crate) fn home(hash: u64) -> usize {
+    (hash >> (u64::BITS - SIZE.trailing_zeros())) as usize
+}
+
+/// Mixes a few words into a hash whose upper bits are good. The products do not wait for each other.
 #[inline]
 pub(crate) fn mix(words: &[u64]) -> u64 {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;

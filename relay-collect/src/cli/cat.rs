@@ -54,7 +54,7 @@ pub(crate) struct CatArgs {
     /// The newest first
     #[arg(short, long)]
     reverse: bool,
-    /// Only how many there are
+    /// Only how many there are; damage that need not be read for it is not seen
     #[arg(long, conflicts_with_all = ["stats", "output", "lines"])]
     count: bool,
     /// Only how many there are by level, target, template, writer and time; tables, or a JSON object
@@ -364,7 +364,7 @@ fn show(
     if args.count {
         let none = &mut |_: &[u8]| ControlFlow::Continue(());
         let counts = snapshot.work(filter, false, &Count::default, none);
-        let count = counts.iter().map(|count| count.0).sum::<u64>();
+        let count = counts.iter().fold(0u64, |sum, count| sum.saturating_add(count.0));
         writeln!(super::out::findings(), "{count}")?;
     } else if args.stats {
         let zone = args.zone();

@@ -40,12 +40,16 @@ fn channel_name(name: &str) -> Result<String, String> {
 
 pub(crate) fn pipe(args: &PipeArgs) -> Result<ExitCode> {
     let live = args.dir.live_dir.clone().unwrap_or_else(|| args.dir.dir.join("live"));
-    make_known(args.dir.live_dir.as_ref().unwrap_or(&args.dir.dir))?;
+    let dir = args.dir.live_dir.as_ref().unwrap_or(&args.dir.dir);
+    let new = is_new(dir)?;
     let mut config = Config::new(live, &args.channel);
     config.initial = args.buffer.bytes();
     config.max = args.buffer_max.map(ByteSize::bytes);
-    config.sub_buffer = sub_buffer(config.initial);
+    config.sub_buffer = sub_buffer(config.max.unwrap_or(u64::MAX).min(config.initial));
     let channel = RawChannel::create(config)?;
+    if new {
+        say(&format!("note: {} was made: it is new", dir.display()));
+    }
     let mut writer = channel.writer();
     // The beginning of a line whose end was not read yet.
     let mut line = Vec::new();
@@ -75,26 +79,26 @@ pub(crate) fn pipe(args: &PipeArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sees to it that a mistyped directory does not take the lines: it is made where only its last part is new,
-/// which is said.
-fn make_known(dir: &Path) -> Result<()> {
-    if dir.is_dir() {
-        return Ok(());
+/// Whether a directory is to be made. A mistyped one does not take the lines: only its last part may be new.
+fn is_new(dir: &Path) -> Result<bool> {
+    if dir.symlink_metadata().is_ok() {
+        return Ok(false);
     }
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if parent.is_some_and(|parent| !parent.exists()) {
+    // What cannot be looked at fails, and says why, when something is made there.
+    if parent.is_some_and(|parent| matches!(parent.try_exists(), Ok(false))) {
         return Err(usage(format!(
             "{} cannot be made: there is no directory it could be in",
             dir.display()
         )));
     }
-    say(&format!("note: {} is made: it is new", dir.display()));
-    Ok(())
+    Ok(true)
 }
 
-/// The size of a sub-buffer: one writer has no use for many, and each costs system calls of its own.
-fn sub_buffer(initial: u64) -> u32 {
-    let most = (initial / 16).clamp(64 << 10, 256 << 10);
+/// The size of a sub-buffer of a channel of so many bytes: one writer has no use for many, and each costs system
+/// calls of its own.
+fn sub_buffer(bytes: u64) -> u32 {
+    let most = (bytes / 16).clamp(64 << 10, 256 << 10);
     1 << most.ilog2()
 }
 

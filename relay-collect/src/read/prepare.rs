@@ -8,7 +8,7 @@ use super::work::Work;
 use crate::query::Filter;
 use crate::render::{is_span, level};
 use relay_fmt::archive::{BlockEntry, read_block, read_body, read_filter};
-use relay_fmt::block::columns::{self, Counted, Group, Wanted};
+use relay_fmt::block::columns::{self, Counted, Group, MAX_ROWS, Wanted};
 use relay_fmt::block::{BlockKind, NO_LEVEL, RowBuffer};
 use relay_fmt::callsite::Callsite;
 use relay_fmt::record::Kind;
@@ -49,7 +49,10 @@ fn count<W: Work>(block: &BlockEntry, filter: &Filter, work: &mut W) -> Option<R
     let facts = &block.header.facts;
     let (min_ns, max_ns) = times_ns(facts);
     let all = W::COUNTS
+        && BlockKind::from_u8(block.header.kind).is_ok()
         && facts.events_only
+        // A block of more is not one: whoever reads it says so.
+        && facts.rows <= MAX_ROWS as u64
         && filter.means_all()
         && (filter.any_time() || filter.all_may_match_time(min_ns, max_ns));
     all.then(|| {

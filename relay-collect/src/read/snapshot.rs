@@ -275,11 +275,12 @@ impl Snapshot {
         let pool = Ahead::new(queue, threads);
         let (alive, notes) = (&self.alive, &mut self.notes);
         let problems = std::thread::scope(|scope| {
+            // Also where a thread cannot be had: the others end, and this panics.
+            let _stop = ahead::Stop(&pool);
             for work in others {
                 let (pool, filter) = (&pool, filter.clone());
                 scope.spawn(move || pool.run(filter, work));
             }
-            let _stop = ahead::Stop(&pool);
             let mut feed = &pool;
             let mut merge = Merge::new(&mut feed, turn);
             let mut filter = filter.clone();

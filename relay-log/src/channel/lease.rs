@@ -56,6 +56,10 @@ impl Channel {
     /// Asks for the memory that it takes to go from one sub-buffer to the next: without that each piece
     /// is waited for, one after the other, most of it from another processor.
     pub(crate) fn approach(&self, index: u32) {
+        // Where no keeper makes any warm, all would be looked at, each time.
+        if !self.is_warm() {
+            return;
+        }
         let Some(next) = self.slots.approach(index) else {
             return;
         };
