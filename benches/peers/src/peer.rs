@@ -29,9 +29,10 @@ const fn in_the_call(name: &'static str, set_up: fn(&Path, &Path) -> Peer) -> Ro
     Row { name, set_up, in_the_call: true }
 }
 
-pub(crate) const ROWS: [Row; 19] = [
+pub(crate) const ROWS: [Row; 20] = [
     in_the_call("relay macros", relay::macros),
     in_the_call("relay macros, live on tmpfs", relay::macros_on_tmpfs),
+    in_the_call("relay macros, tmpfs, 1 MiB sub-buffers", relay::large_on_tmpfs),
     in_the_call("relay log", relay::log),
     in_the_call("relay tracing", relay::tracing),
     in_the_call("tracing-subscriber fmt", traced::in_the_call),

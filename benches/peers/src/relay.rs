@@ -3,14 +3,23 @@
 use crate::peer::Peer;
 use crate::{facade, traced};
 use relay_collect::Options;
-use relay_log::Relay;
+use relay_log::{Builder, ByteSize, Relay};
 use std::path::Path;
 
 fn set_up(dir: &Path, live: &Path) -> (Relay, Box<dyn FnOnce()>) {
+    set_up_with(dir, live, |builder| builder)
+}
+
+fn set_up_with(
+    dir: &Path,
+    live: &Path,
+    more: impl FnOnce(Builder) -> Builder,
+) -> (Relay, Box<dyn FnOnce()>) {
     let mut options = Options::new(dir);
     options.live_dir = live.to_owned();
     let collector = relay_collect::spawn(options).unwrap();
-    let relay = Relay::builder(dir).live_dir(live).channel("bench").init().unwrap();
+    let builder = Relay::builder(dir).live_dir(live).channel("bench");
+    let relay = more(builder).init().unwrap();
     (relay, Box::new(|| collector.stop().unwrap()))
 }
 
@@ -31,6 +40,12 @@ pub(crate) fn macros(dir: &Path, _: &Path) -> Peer {
 
 pub(crate) fn macros_on_tmpfs(dir: &Path, fast: &Path) -> Peer {
     with_macros(set_up(dir, fast).1)
+}
+
+/// One call in 16,000 goes to another sub-buffer instead of one in 900.
+pub(crate) fn large_on_tmpfs(dir: &Path, fast: &Path) -> Peer {
+    let large = |builder: Builder| builder.sub_buffer(ByteSize::mib(1)).buffer(ByteSize::mib(16));
+    with_macros(set_up_with(dir, fast, large).1)
 }
 
 pub(crate) fn log(dir: &Path, _: &Path) -> Peer {
