@@ -318,6 +318,13 @@ extern "C" fn begin() {
     }
 }
 
+/// Sends a signal to a thread.
+pub fn signal_thread<T>(thread: &std::thread::JoinHandle<T>, signal: i32) {
+    use std::os::unix::thread::JoinHandleExt;
+    // SAFETY: it was not joined yet, so that the number is still its own.
+    unsafe { libc::pthread_kill(thread.as_pthread_t(), signal) };
+}
+
 /// Runs `f` on a stack of its own, until it returns or a signal handler leaves it by [`escape`].
 pub fn until_escape(f: extern "C" fn()) {
     let mut stack = vec![0u8; 256 << 10];

@@ -60,6 +60,45 @@ fn calls_that_are_left_by_siglongjmp() {
     assert!(outcome.is_clean(), "{outcome:?}");
 }
 
+/// Each thread leaves one call and ends: what it gives back then must be its own. Small sub-buffers, so that
+/// many are left on their way from one to the next.
+#[test]
+fn threads_end_with_a_call_that_was_left() {
+    let home = scratch();
+    let Some(dir) = apart("threads_end_with_a_call_that_was_left", home.path()) else { return };
+    let relay = Relay::builder(&dir).channel("app").sub_buffer(ByteSize::kib(4)).keeper(false);
+    let _relay = relay.buffer(ByteSize::kib(64)).init().unwrap();
+    let collector = relay_collect::spawn(relay_collect::Options::new(&dir)).unwrap();
+    sys::on_signal(libc::SIGALRM, leave);
+    let threads = if std::env::var_os("RELAY_LONG").is_some() { 3_000 } else { 400 };
+    for _ in 0..threads {
+        static READY: AtomicU64 = AtomicU64::new(0);
+        READY.store(0, SeqCst);
+        let thread = std::thread::spawn(|| {
+            log("a thread's first call allocates, which a handler must not");
+            READY.store(1, SeqCst);
+            sys::until_escape(log_on);
+        });
+        while READY.load(SeqCst) == 0 {
+            std::hint::spin_loop();
+        }
+        // The first may come before there is anything to be left.
+        while !thread.is_finished() {
+            sys::signal_thread(&thread, libc::SIGALRM);
+            std::thread::sleep(std::time::Duration::from_micros(20));
+        }
+        thread.join().unwrap();
+    }
+    collector.stop().unwrap();
+    let returned = RETURNED.load(SeqCst);
+    let mut outcome = audited(&dir, returned);
+    outcome.torn = outcome.torn.saturating_sub(HANDLED.load(SeqCst));
+    outcome.note =
+        format!("{threads} threads ended with a call left for good, {returned} returned");
+    outcome.print("siglongjmp out of a call, and the thread ends");
+    assert!(outcome.is_clean(), "{outcome:?}");
+}
+
 #[test]
 fn a_library_with_a_copy_of_its_own() {
     let home = scratch();

@@ -13,7 +13,8 @@ use super::shared::Channel;
 use super::sync::Ordering::{Relaxed, Release};
 use super::{thread, tick};
 use relay_fmt::record::{self, Fragment, HEADER_LEN, Header, Kind, Lease, padded};
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU32, AtomicU64, compiler_fence};
 
 /// A record that the hot path could not take.
 #[derive(Clone, Copy)]
@@ -378,7 +379,6 @@ impl Stream {
 
     pub(crate) fn install(&mut self, channel: &Channel, opened: Opened) {
         let at = channel.offset(opened.index) + SUB_HEADER_BYTES;
-        self.data = channel.map.at(at);
         self.at = opened.committed;
         self.room = channel.room();
         let short = self.room - NEAR.min(self.room / 8);
@@ -391,6 +391,10 @@ impl Stream {
         self.records = 0;
         self.index = opened.index;
         self.epoch = channel.epoch;
+        // Last, for it says that there is a lease: a handler may leave this call for good (siglongjmp), and what
+        // stands here is given back when the thread ends. A lease that is not said is lost, no worse.
+        compiler_fence(SeqCst);
+        self.data = channel.map.at(at);
     }
 
     fn say_who(&mut self) {
@@ -418,9 +422,11 @@ impl Stream {
         let generation = super::layout::generation(self.generation);
         let opened = Opened { index: self.index, generation, committed: self.at };
         let records = self.records;
+        self.data = std::ptr::null_mut();
+        // First: what follows gives it away. See `install`.
+        compiler_fence(SeqCst);
         self.first_number += records;
         self.records = 0;
-        self.data = std::ptr::null_mut();
         (self.at, self.limit, self.room) = (0, 0, 0);
         Some((opened, records))
     }
