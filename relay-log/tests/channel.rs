@@ -4,8 +4,8 @@
 use relay_fmt::record::{Fragment, Kind, Lease, Records};
 use relay_log::channel::{ChannelReader, Config, Counter, OnFull, RawChannel, Sub};
 use std::collections::HashMap;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
 /// A collector that keeps everything in memory.
@@ -284,7 +284,9 @@ fn a_dead_channel_looks_dead_and_a_live_one_alive_even_with_a_forked_child() {
     let channel = RawChannel::create(Config::new(dir.path(), "alive")).unwrap();
     let collector = Collector::new(dir.path(), &channel);
     assert!(collector.reader.is_alive().unwrap());
+    let forks = FORKS.lock().unwrap();
     let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    drop(forks);
     channel.writer().write(b"last words").unwrap();
     drop(channel);
     assert!(!collector.reader.is_alive().unwrap(), "the mapping held the lock, and it is gone");
@@ -292,9 +294,14 @@ fn a_dead_channel_looks_dead_and_a_live_one_alive_even_with_a_forked_child() {
     child.wait().unwrap();
 }
 
+/// A process that is started while a channel is created has a copy of the descriptor that is locked, until it
+/// executes its program.
+static FORKS: Mutex<()> = Mutex::new(());
+
 /// Also where its keeper is at it just then, making room for what is written.
 #[test]
 fn a_channel_that_was_dropped_has_ended() {
+    let _no_forks = FORKS.lock().unwrap();
     let dir = tempfile::tempdir().unwrap();
     for round in 0..300 {
         let mut config = Config::new(dir.path(), "ends");

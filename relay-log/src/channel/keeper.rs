@@ -52,8 +52,9 @@ impl Settle {
 
 impl Drop for Settle {
     fn drop(&mut self) {
-        // In a forked child there is no keeper, and what it held when the child came to be stays held.
-        if self.epoch == os::epoch() && self.channel.strong_count() == 1 {
+        // In a forked child there is no keeper, and what it held when the child came to be stays held. With none
+        // left the keeper may be the one that is just unmapping it.
+        if self.epoch == os::epoch() && self.channel.strong_count() <= 1 {
             drop(self.tended.try_lock_for(SETTLE));
         }
     }
