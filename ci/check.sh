@@ -3,8 +3,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-say() { printf '\n== %s\n' "$*"; }
+# With the seconds that have passed.
+say() { printf '\n== %4d s  %s\n' "$SECONDS" "$*"; }
 run() { say "$*"; "$@"; }
+
+# Everything is built once: what would make the next build faster only costs.
+export CARGO_INCREMENTAL=0
 
 # Tests with strace and zstd say that they are skipped where these are missing; here they are not to be.
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then

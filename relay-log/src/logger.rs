@@ -60,8 +60,19 @@ static SITES: Table<Site> = Table::new();
 
 const MESSAGE: &[(&str, Type, bool)] = &[("message", Type::Str, true)];
 
-/// In [`Statement::place`]: the target is the module.
-const OWN_TARGET: u64 = 1 << 7;
+/// In [`Statement::place`]: the target is not the module.
+const OTHER_TARGET: u64 = 1 << 7;
+
+#[inline(always)]
+fn place(line: u32, level: Level) -> u64 {
+    u64::from(line) << 8 | level as u64
+}
+
+/// No text has the address of none.
+#[inline(always)]
+fn address(text: Option<&'static str>) -> *const u8 {
+    text.map_or(std::ptr::null(), str::as_ptr)
+}
 
 #[inline(always)]
 fn same(a: &'static str, b: &'static str) -> bool {
@@ -74,23 +85,33 @@ impl Statement {
     fn of(record: &Record<'_>, literal: Option<&'static str>) -> Option<Self> {
         let file = record.file_static()?;
         let module = record.module_path_static()?;
-        let level = from_log(record.level()) as u64;
-        let own = if std::ptr::eq(record.target(), module) { OWN_TARGET } else { 0 };
-        let place = u64::from(record.line().unwrap_or(0)) << 8 | own | level;
-        Some(Self { place, file, module, literal })
+        let other = if std::ptr::eq(record.target(), module) { 0 } else { OTHER_TARGET };
+        let place = place(record.line().unwrap_or(0), from_log(record.level()));
+        Some(Self { place: place | other, file, module, literal })
+    }
+
+    /// The same of one that is nothing but text and has a line, and its module as its target.
+    #[inline(always)]
+    fn plain(record: &Record<'_>, literal: &'static str) -> Option<Self> {
+        let file = record.file_static()?;
+        let module = record.module_path_static()?;
+        let is_own = std::ptr::eq(record.target(), module);
+        let line = record.line().filter(|_| is_own)?;
+        let place = place(line, from_log(record.level()));
+        Some(Self { place, file, module, literal: Some(literal) })
     }
 
     #[inline(always)]
     fn has_own_target(&self) -> bool {
-        self.place & OWN_TARGET != 0
+        self.place & OTHER_TARGET == 0
     }
 
+    /// Text tells statements apart better than files do; who has none in common with others is found at once.
     #[inline(always)]
     fn hash(&self) -> u64 {
-        let address = |s: &str| s.as_ptr().addr() as u64;
-        // The line is put where addresses of one program do not differ.
-        let of_text = self.literal.map_or(0, address) ^ self.place << 32;
-        mix(&[of_text.wrapping_add(address(self.file).rotate_left(16))])
+        let text = self.literal.unwrap_or(self.file).as_ptr().addr() as u64;
+        // Lines and addresses of one file grow together: one of them is scattered.
+        mix(&[text ^ self.place.wrapping_mul(0x2545_f491)])
     }
 
     /// Addresses, which are there without looking at any text.
@@ -100,9 +121,9 @@ impl Statement {
             && same(self.file, other.file)
             && same(self.module, other.module)
             && match (self.literal, other.literal) {
-                (Some(a), Some(b)) => same(a, b),
-                (None, None) => true,
-                _ => false,
+                // In this order: where the addresses are the same, there are two texts.
+                (a, Some(b)) => address(a) == b.as_ptr() && a.is_some_and(|a| a.len() == b.len()),
+                (a, None) => a.is_none(),
             }
     }
 }
@@ -111,9 +132,8 @@ impl Statement {
 /// at first sight.
 #[inline(always)]
 fn plain_site(record: &Record<'_>, literal: &'static str) -> Option<&'static Site> {
-    let statement = Statement::of(record, Some(literal))?;
-    let site = SITES.at_home(statement.hash(), |site| site.statement.is(&statement))?;
-    statement.has_own_target().then_some(site)
+    let statement = Statement::plain(record, literal)?;
+    SITES.at_home(statement.hash(), |site| site.statement.is(&statement))
 }
 
 /// The statement that a record comes from; `None` when it is not static, or there are too many.
@@ -263,17 +283,25 @@ mod tests {
     /// Else some would not be remembered, and bring their descriptions each time.
     #[test]
     fn statements_of_one_file_have_places_of_their_own() {
-        let of_line = |literal| {
-            move |line: u64| {
-                let place = line << 8 | OWN_TARGET | 3;
-                Statement { place, file: "src/main.rs", module: "main", literal }
-            }
+        static TEXTS: &str = match std::str::from_utf8(&[b' '; 1 << 14]) {
+            Ok(texts) => texts,
+            Err(_) => "",
         };
-        for literal in [None, Some("one text")] {
-            for step in [1, 3, 8, 10, 16, 32, 64, 100, 256, 1024] {
-                let lines = (1..=128).map(|n| n * step).map(of_line(literal));
-                let homes: HashSet<usize> = lines.map(|s| home(s.hash())).collect();
-                assert!(homes.len() >= 112, "{step}: {}", homes.len());
+        let statement = |line: u64, literal| {
+            let place = line << 8 | 3;
+            Statement { place, file: "src/main.rs", module: "main", literal }
+        };
+        // Without a text, with one text, and with texts that lie one behind the other.
+        for apart in [None, Some(0), Some(1), Some(8), Some(16), Some(24), Some(100)] {
+            for step in [0, 1, 3, 8, 10, 16, 32, 64, 100, 256, 1024] {
+                let one = |n: usize| {
+                    let text = apart.map(|apart| TEXTS.get(n * apart..).unwrap_or_default());
+                    statement(n as u64 * step, text)
+                };
+                let homes: HashSet<usize> = (1..=128).map(|n| home(one(n).hash())).collect();
+                let are_one = step == 0 && apart.is_none_or(|apart| apart == 0);
+                let most = if are_one { 1 } else { 112 };
+                assert!(homes.len() >= most, "{apart:?}, {step}: {}", homes.len());
             }
         }
     }
