@@ -56,7 +56,7 @@ off 14 relay_log::debug!, disabled
 macro0 88 relay_log::info!, no argument
 macro1 96 relay_log::info!, 1 argument
 macro3 164 relay_log::info!, 3 arguments
-log0 190 log::info!, no argument
+log0 176 log::info!, no argument
 format3 1250 format! into a reused buffer, 3 arguments
 log3 1470 log::info!, 3 arguments
 nothing3 160 tracing::info!, 3 fields, a layer that does nothing
