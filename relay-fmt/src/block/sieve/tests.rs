@@ -70,12 +70,14 @@ fn check(template: &str, rows: &[(i64, f64)], texts: &[String]) {
     // Of the many floats in front some are enough: each has hundreds of parts.
     let some = records.len().saturating_sub(60) / 20 + 1;
     let last = records.len().saturating_sub(60);
-    let looked_at = records.iter().enumerate().filter(|(n, _)| *n >= last || n % some == 0);
-    for (callsite, payload) in looked_at.map(|(_, record)| record) {
+    let chosen = records.iter().enumerate().filter(|(n, _)| *n >= last || n % some == 0);
+    for (callsite, payload) in chosen.map(|(_, record)| record) {
         let mut text = Vec::new();
         write_message(callsite, payload, &mut text).unwrap();
-        let parts =
-            (0..text.len()).flat_map(|from| (from + 1..=text.len()).map(move |to| from..to));
+        // All short parts, and some of the long ones: of 300 digits there are 45,000.
+        let looked_at = |from: usize, to: &usize| to - from <= 24 || (from + to).is_multiple_of(7);
+        let ends = |from| (from + 1..=text.len()).filter(move |to| looked_at(from, to));
+        let parts = (0..text.len()).flat_map(|from| ends(from).map(move |to| from..to));
         for part in parts {
             let part = &text[part];
             for filter in &filters {
