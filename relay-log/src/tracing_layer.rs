@@ -10,6 +10,7 @@ use crate::sink::{self, Relays};
 use crate::tracing_site::{Site, site};
 use crate::{InitError, filter};
 use relay_fmt::record::Kind;
+use relay_fmt::recorded;
 use relay_fmt::value::Type;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -293,7 +294,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RelayLayer {
             record.record(&mut values);
             let values = values.scratch.bytes();
             // First for channels that are told later: at worst a value is there twice.
-            own.values.lock().extend_from_slice(values);
+            let fields = own.site.callsite.fields;
+            recorded::put(&mut own.values.lock(), values, |index| {
+                fields.get(usize::from(index)).map(|(name, ..)| *name)
+            });
             own.write_where_told(Kind::SpanRecord, values);
         });
     }

@@ -144,6 +144,31 @@ fn another_channel_learns_of_the_spans_around() {
     assert_eq!((audit[1].other, audit[2].span), (audit[0].span, audit[1].span));
 }
 
+/// A span that lives long, and in which progress is recorded, would take ever more memory.
+#[test]
+fn of_what_is_recorded_again_and_again_the_last_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::builder(dir.path())
+        .channel("app")
+        .route("audit", ChannelOptions::new("audit"))
+        .build()
+        .unwrap();
+    with_default(tracing_subscriber::registry().with(relay.layer()), || {
+        let empty = tracing::field::Empty;
+        let outer = info_span!("outer", done = 0, user = "jb", state = empty).entered();
+        for n in 1..=1000 {
+            outer.record("done", n);
+            outer.record("state", "on its way");
+        }
+        warn!(target: "audit", "seen");
+    });
+    let events = read(&dir.path().join("live"));
+    let told = events.iter().find(|e| e.channel == "audit" && e.kind == Kind::SpanNew).unwrap();
+    let fields = ["done=I64(1000)", "user=Str(\"jb\")", "state=Str(\"on its way\")"];
+    assert_eq!(told.fields(), fields);
+    assert_eq!(of_kind(&events, Kind::SpanRecord).len(), 2000);
+}
+
 #[test]
 fn filters_of_layers_and_of_relays_do_not_mix() {
     let dir = tempfile::tempdir().unwrap();
