@@ -102,3 +102,26 @@ fn of_what_is_recorded_again_and_again_blocks_have_the_last() {
     let output = dir.run(&["cat"]);
     assert!(lines(&output.stdout)[0].ends_with("load{done=1000 of=1000}: whole"), "{output:?}");
 }
+
+#[test]
+fn a_large_value_does_not_hide_the_span_that_has_it() {
+    let dir = Dir::new();
+    let relay = relay_log::Relay::builder(dir.path()).channel("app").build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(relay.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let body = "x".repeat(100_000);
+        let _span = tracing::info_span!("request", id = 7, body).entered();
+        tracing::info!("inside");
+    });
+    for archived in [false, true] {
+        if archived {
+            assert!(dir.run(&["--once"]).status.success());
+        }
+        let output = dir.run(&["cat", "--where", "span.id == 7"]);
+        let found = lines(&output.stdout);
+        assert_eq!(found.len(), 1, "{archived}: {output:?}");
+        assert!(found[0].ends_with("request{id=7}: inside"), "{found:?}");
+        let all = dir.run(&["cat", "--spans", "--format", "json"]).stdout;
+        assert!(all.windows(100_000).any(|part| part.iter().all(|byte| *byte == b'x')));
+    }
+}

@@ -28,6 +28,24 @@ pub fn put<'n>(values: &mut Vec<u8>, recorded: &[u8], name_of: impl Fn(u8) -> Op
     }
 }
 
+/// Takes values in the sparse layout apart that are longer than `most` bytes together: fields that fit, in
+/// their order, and those that are too much. `None` where all fit, or something does not parse.
+#[must_use]
+pub fn fitting(values: &[u8], most: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (mut input, mut fit, mut large) = (Cursor::new(values), Vec::new(), Vec::new());
+    while !input.is_empty() {
+        let before = input.rest();
+        if input.u8().ok()? == NAMED {
+            input.text().ok()?;
+        }
+        Value::parse_tagged(&mut input).ok()?;
+        let field = before.get(..before.len() - input.rest().len())?;
+        let to = if fit.len() + field.len() <= most { &mut fit } else { &mut large };
+        to.extend_from_slice(field);
+    }
+    (!large.is_empty()).then_some((fit, large))
+}
+
 /// The last value of each field, where the first one stood; `None` where that changes nothing, or cannot be
 /// told.
 fn last_of_each<'n>(values: &[u8], name_of: impl Fn(u8) -> Option<&'n str>) -> Option<Vec<u8>> {
@@ -121,6 +139,36 @@ mod tests {
                 prop_assert_eq!(names.len(), count);
                 let nameless = shown(&put_all).len() - count;
                 prop_assert!(put_all.len() <= 11 * (count + nameless), "only one of each is kept");
+            }
+        }
+
+        #[test]
+        fn what_is_too_much_is_told_from_what_fits(
+            fields in prop::collection::vec(field(), 0..12),
+            most in 0usize..60,
+        ) {
+            let values = fields.concat();
+            match fitting(&values, most) {
+                None => prop_assert!(values.len() <= most),
+                Some((fit, large)) => {
+                    prop_assert!(fit.len() <= most && values.len() > most);
+                    let mut all: Vec<_> = fields.iter().map(Vec::len).collect();
+                    let taken = |part: &[u8]| {
+                        let (mut input, mut lengths) = (Cursor::new(part), Vec::new());
+                        while !input.is_empty() {
+                            let before = input.rest().len();
+                            if input.u8().unwrap() == NAMED {
+                                input.text().unwrap();
+                            }
+                            Value::parse_tagged(&mut input).unwrap();
+                            lengths.push(before - input.rest().len());
+                        }
+                        lengths
+                    };
+                    let mut parts = [taken(&fit), taken(&large)].concat();
+                    (all.sort_unstable(), parts.sort_unstable());
+                    prop_assert_eq!(all, parts, "each is in one of them");
+                }
             }
         }
 
