@@ -166,7 +166,8 @@ mod tests {
                         lengths
                     };
                     let mut parts = [taken(&fit), taken(&large)].concat();
-                    (all.sort_unstable(), parts.sort_unstable());
+                    all.sort_unstable();
+                    parts.sort_unstable();
                     prop_assert_eq!(all, parts, "each is in one of them");
                 }
             }
