@@ -460,7 +460,7 @@ impl Collector {
         if !lane.adopt(&mut ctx, live)? {
             // Whoever wrote that it is finished may have been killed before the disk had it.
             lane.sync(&mut ctx)?;
-            lane::remove_live(&mut ctx, &file);
+            let _ = lane::remove_live(&mut ctx, &file);
         }
         Ok(())
     }
@@ -523,4 +523,51 @@ const fn is_short(errno: Errno) -> bool {
 fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+mod tests {
+    use super::*;
+    use relay_log::channel::{Config, RawChannel};
+
+    /// Processes come and go for as long as it runs; and a file that somebody puts back is not archived
+    /// a second time.
+    #[test]
+    fn of_channels_that_are_finished_little_is_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let control = Control::new();
+        let mut collector = Collector::open(Options::new(dir.path())).unwrap();
+        let live = dir.path().join("live");
+        let files = || -> Vec<_> {
+            let names = std::fs::read_dir(&live).unwrap().map(|entry| entry.unwrap().path());
+            names.filter(|path| path.extension().is_some_and(|of| of == "relay")).collect()
+        };
+        let (kept, mut back) = (dir.path().join("kept"), std::path::PathBuf::new());
+        for n in 0..20 {
+            let channel = RawChannel::create(Config::new(&live, "app")).unwrap();
+            channel.writer().write(format!("record {n}").as_bytes()).unwrap();
+            drop(channel);
+            if n == 7 {
+                back = files().remove(0);
+                std::fs::copy(&back, &kept).unwrap();
+            }
+            while !files().is_empty() {
+                collector.pass(&control, true).unwrap();
+                collector.looked = None;
+            }
+        }
+        std::fs::copy(&kept, &back).unwrap();
+        while !files().is_empty() {
+            collector.looked = None;
+            collector.pass(&control, true).unwrap();
+        }
+        assert_eq!(collector.lanes.len(), 1);
+        assert!(collector.lanes.iter().all(|lane| lane.known.is_empty() && lane.lives.is_empty()));
+        collector.drain(&control).unwrap();
+        let store = crate::read::Store::open(dir.path(), None).unwrap();
+        let audit = crate::read::Audit::of(&store).unwrap();
+        assert_eq!((audit.records, audit.lost), (20, 0));
+        assert_eq!(audit.channels.iter().map(|channel| channel.doubled).sum::<u64>(), 0);
+    }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Lane {
     /// Positions of channels that were not found in `live/` yet.
     pub(crate) known: HashMap<ChannelId, Archived>,
     announced: HashSet<ChannelId>,
+    /// Channels that are finished and whose files are deleted.
+    ended: HashSet<ChannelId>,
     /// Numbers of the archives that retention has deleted.
     pub(crate) deleted: Ranges,
     builder: BlockBuilder,
@@ -95,6 +97,7 @@ impl Lane {
             last: recovered.last,
             known: recovered.channels,
             announced: recovered.announced.into_iter().collect(),
+            ended: HashSet::new(),
             deleted,
             builder: BlockBuilder::new(),
             spare: Vec::new(),
@@ -108,6 +111,11 @@ impl Lane {
         Ok(lane)
     }
 
+    /// Whether it has deleted files of channels that are finished.
+    pub(crate) fn has_deleted(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
     /// Takes a channel in. `false` when it is finished already, and only its file is left.
     pub(crate) fn adopt(
         &mut self,
@@ -115,6 +123,9 @@ impl Lane {
         mut live: Live,
     ) -> Result<bool, CollectError> {
         let id = live.id();
+        if self.ended.contains(&id) {
+            return Ok(false);
+        }
         if let Some(known) = self.known.remove(&id) {
             if known.end.is_some() {
                 self.known.insert(id, known);
@@ -412,11 +423,14 @@ impl Lane {
             self.put_control(ctx, vec![Entry::Final(end.clone())])?;
             self.sync(ctx)?;
             let live = self.lives.remove(i);
-            if live.reader.status().map_or(1, |status| status.links) > 0 {
-                remove_live(ctx, &live.file);
+            let has_name = live.reader.status().map_or(1, |status| status.links) > 0;
+            if has_name && !remove_live(ctx, &live.file) {
+                let finished = Archived { end: Some(end), ..Archived::default() };
+                self.known.insert(live.id(), finished);
+            } else {
+                // There are as many as processes come and go: nothing more is kept of them.
+                self.ended.insert(live.id());
             }
-            let finished = Archived { end: Some(end), ..Archived::default() };
-            self.known.insert(live.id(), finished);
         }
         Ok(())
     }
@@ -463,16 +477,18 @@ impl Lane {
     }
 }
 
-/// Deletes the file of a channel that is finished. What cannot be deleted is left to the next start.
-pub(crate) fn remove_live(ctx: &mut Context<'_>, file: &str) {
+/// Deletes the file of a channel that is finished. What cannot be deleted is left to the next start. Returns
+/// whether it was there and is deleted.
+pub(crate) fn remove_live(ctx: &mut Context<'_>, file: &str) -> bool {
     match std::fs::remove_file(ctx.options.live_dir.join(file)) {
-        Ok(()) => {}
+        Ok(()) => return true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
             let text = format!("live/{file} is archived and cannot be deleted: {error}");
             ctx.notes.say_once(Level::Error, text);
         }
     }
+    false
 }
 
 /// Keeps what does not parse, and says so.

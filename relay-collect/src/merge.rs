@@ -286,7 +286,7 @@ impl<'a> Merge<'a> {
                 let id = u64::from_le_bytes(*id);
                 let spans = self.lives.get_mut(live).map(|live| &mut live.archived.spans);
                 if let Some(span) = spans.and_then(|spans| spans.get_mut(&id)) {
-                    span.values.extend_from_slice(rest);
+                    span.record(rest);
                     self.spans.remove(&(live, id));
                 }
                 (record.kind, id, rest, None)

@@ -31,12 +31,14 @@ impl Lane {
     pub(crate) fn last_words(&self, ctx: &Context<'_>) -> Vec<Entry> {
         let ended = self.known.values().filter_map(|known| known.end.as_ref());
         let mut ended = ended.peekable();
+        let dir = &ctx.options.live_dir;
+        if ended.peek().is_some() || self.has_deleted() {
+            // What was deleted must not come back after a loss of power.
+            let _ = crate::archive_file::sync_dir(dir);
+        }
         if ended.peek().is_none() {
             return Vec::new();
         }
-        // What was deleted must not come back after a loss of power.
-        let dir = &ctx.options.live_dir;
-        let _ = crate::archive_file::sync_dir(dir);
         let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
         let names: Vec<_> = names.map(|entry| entry.file_name()).collect();
         let is_there = |end: &Final| {

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Dir, Frame, Mini, lines};
 use std::io::{BufRead, BufReader};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
     range.map(|i| format!("record {i}")).collect()
@@ -213,4 +213,30 @@ fn nobody_reads_the_output() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]));
+}
+
+/// `cat -f | grep -m 1 ready` in a script: nothing more may come for hours.
+#[test]
+fn following_ends_when_nobody_reads_though_nothing_comes() {
+    let (dir, _channel, _writer) = store();
+    let mut child = dir.command(&["cat", "-f", "--format", "raw"]).spawn().unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    for _ in 0..40 {
+        reader.read_line(&mut line).unwrap();
+    }
+    assert!(line.ends_with('\n'), "{line}");
+    drop(reader);
+    let since = Instant::now();
+    let code = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status.code();
+        }
+        if since.elapsed() > Duration::from_secs(120) {
+            child.kill().unwrap();
+            panic!("it goes on");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(code, Some(0));
 }

@@ -7,7 +7,7 @@
 //! A record travels through the modules in this order:
 //!
 //! 1. [`callsite`]: what the program says about a log statement once;
-//! 2. [`value`]: what one call passes;
+//! 2. [`value`]: what one call passes; [`recorded`]: what a span gets later;
 //! 3. [`record`]: header and payload as they stand in a sub-buffer;
 //! 4. [`time`]: what the tick in the header means in UTC;
 //! 5. [`rows`]: records as the archive takes and gives them;
@@ -27,6 +27,7 @@ pub mod bytes;
 pub mod callsite;
 pub mod message;
 pub mod record;
+pub mod recorded;
 pub mod rows;
 pub mod time;
 pub mod value;

@@ -6,6 +6,7 @@
 
 use crate::callsite::Callsite;
 use crate::record::Kind;
+use crate::value::Layout;
 use std::sync::Arc;
 
 /// The identity of a channel: one process, one opening.
@@ -94,11 +95,24 @@ pub struct Span {
     pub parent: u64,
     /// Its callsite.
     pub callsite: Arc<Callsite>,
-    /// Its values, laid out as the callsite says; recorded ones appended (then the layout is
+    /// Its values, laid out as the callsite says; recorded ones among them (then the layout is
     /// sparse and the last value of a field counts).
     pub values: Vec<u8>,
     /// When it began, UTC nanoseconds.
     pub since_ns: i64,
+}
+
+impl Span {
+    /// Adds values that were recorded later; see [`crate::recorded`].
+    pub fn record(&mut self, recorded: &[u8]) {
+        let fields = &self.callsite.fields;
+        match self.callsite.layout {
+            Layout::Packed => self.values.extend_from_slice(recorded),
+            Layout::Sparse => crate::recorded::put(&mut self.values, recorded, |index| {
+                fields.get(usize::from(index)).map(|field| field.name.as_str())
+            }),
+        }
+    }
 }
 
 /// A numbered record.

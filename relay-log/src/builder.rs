@@ -88,7 +88,7 @@ fn sub_buffer(size: ByteSize) -> u32 {
 /// | [`buffer_max`](Self::buffer_max) | a quarter of the free disk | `RELAY_BUFFER_MAX` |
 /// | [`sub_buffer`](Self::sub_buffer) | 64 KiB | |
 /// | [`on_full`](Self::on_full) | [`OnFull::Block`] | |
-/// | [`live_dir`](Self::live_dir) | `<dir>/live` | |
+/// | [`live_dir`](Self::live_dir) | `<dir>/live` | `RELAY_LIVE_DIR` |
 /// | [`mode`](Self::mode) | `0o600` | |
 /// | [`filter`](Self::filter) | `info` | `RELAY_LOG` |
 /// | [`route`](Self::route) | none | |
@@ -171,7 +171,7 @@ impl Builder {
     }
 
     /// The directory of the channel files. Default: `live` in the relay's directory. The flattest
-    /// times come from a tmpfs; the collector must be told then too (`--live-dir`).
+    /// times come from a tmpfs; the collector must be told then too (`--live-dir`, `RELAY_LIVE_DIR`).
     pub fn live_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.live_dir = Some(dir.into());
         self
@@ -316,7 +316,9 @@ impl Builder {
                 return Err(InitError::Environment { name: "RELAY_CLOCK", why });
             }
         }
-        config.dir = self.live_dir.unwrap_or_else(|| dir.join("live"));
+        // The collector goes by it too: they must not look in different places.
+        let live_dir = variable("RELAY_LIVE_DIR")?.map(PathBuf::from).or(self.live_dir);
+        config.dir = live_dir.unwrap_or_else(|| dir.join("live"));
         if config.name.is_empty() {
             config.name = default_name();
         }

@@ -85,6 +85,54 @@ impl ChannelStats {
 /// Slots given away; they are never taken back.
 static SLOTS: AtomicU64 = AtomicU64::new(0);
 
+/// Channels that are open and that nothing writes to yet. Dropped, they have ended, empty.
+struct Opened {
+    channels: Vec<(String, Arc<Channel>)>,
+    routes: Vec<(String, usize)>,
+    filter: Filter,
+    sync_on: Option<Level>,
+}
+
+impl Opened {
+    fn by(plan: Plan) -> Result<Self, InitError> {
+        let Plan { channels: configs, routes, filter, sync_on } = plan;
+        let mut channels = Vec::new();
+        for config in configs {
+            let name = config.name.clone();
+            let channel = Channel::create(config)
+                .map_err(|source| InitError::Channel { channel: name.clone(), source })?;
+            channels.push((name, Arc::new(channel)));
+        }
+        Ok(Self { channels, routes, filter, sync_on })
+    }
+
+    /// Gives them slots and keepers, for the life of the process.
+    fn into_relay(self) -> Result<Relay, InitError> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        let wanted = self.channels.len() as u64;
+        let take = |taken: u64| Some(taken + wanted).filter(|n| *n <= MAX_CHANNELS as u64);
+        let first = SLOTS
+            .fetch_update(Relaxed, Relaxed, take)
+            .map_err(|_| InitError::TooManyChannels { most: MAX_CHANNELS })?
+            as usize;
+        let mut channels = Vec::new();
+        for (slot, (name, channel)) in (first..).zip(self.channels) {
+            thread::install(slot, Arc::clone(&channel));
+            keeper::start(&channel, Some(resized));
+            channels.push((name, slot));
+        }
+        static ASKED: AtomicBool = AtomicBool::new(false);
+        os::at_exit(&ASKED, at_exit);
+        let routes = self.routes.into_iter().map(|(prefix, i)| (prefix, first + i)).collect();
+        let number = NUMBERS.fetch_add(1, Relaxed);
+        let cell = FilterCell::new();
+        cell.set(self.filter);
+        let sync_on = self.sync_on.map_or(0, |level| level as u8);
+        let relays = Relays { number, filter: cell, channels, routes, sync_on };
+        Ok(Relay { relays: Box::leak(Box::new(relays)) })
+    }
+}
+
 impl Relay {
     /// Begins to set up a relay in the directory that it shares with its collector.
     pub fn builder(dir: impl Into<PathBuf>) -> Builder {
@@ -92,36 +140,7 @@ impl Relay {
     }
 
     pub(crate) fn build(builder: Builder) -> Result<Self, InitError> {
-        static NUMBERS: AtomicU64 = AtomicU64::new(1);
-        let Plan { channels: configs, routes, filter, sync_on } = builder.plan()?;
-        let mut opened = Vec::new();
-        for config in configs {
-            let name = config.name.clone();
-            let channel = Channel::create(config)
-                .map_err(|source| InitError::Channel { channel: name.clone(), source })?;
-            opened.push((name, Arc::new(channel)));
-        }
-        let wanted = opened.len() as u64;
-        let take = |taken: u64| Some(taken + wanted).filter(|n| *n <= MAX_CHANNELS as u64);
-        let first = SLOTS
-            .fetch_update(Relaxed, Relaxed, take)
-            .map_err(|_| InitError::TooManyChannels { most: MAX_CHANNELS })?
-            as usize;
-        let mut channels = Vec::new();
-        for (slot, (name, channel)) in (first..).zip(opened) {
-            thread::install(slot, Arc::clone(&channel));
-            keeper::start(&channel, Some(resized));
-            channels.push((name, slot));
-        }
-        static ASKED: AtomicBool = AtomicBool::new(false);
-        os::at_exit(&ASKED, at_exit);
-        let routes = routes.into_iter().map(|(prefix, i)| (prefix, first + i)).collect();
-        let number = NUMBERS.fetch_add(1, Relaxed);
-        let cell = FilterCell::new();
-        cell.set(filter);
-        let sync_on = sync_on.map_or(0, |level| level as u8);
-        let relays = Relays { number, filter: cell, channels, routes, sync_on };
-        Ok(Self { relays: Box::leak(Box::new(relays)) })
+        Opened::by(builder.plan()?)?.into_relay()
     }
 
     pub(crate) fn no_more(&self) -> Result<(), InitError> {
@@ -137,9 +156,16 @@ impl Relay {
         if ACTIVE.get().is_some() {
             return Err(InitError::AlreadySet);
         }
-        logger::install().map_err(|_| InitError::LoggerSet)?;
+        let install = || logger::install().map_err(|_| InitError::LoggerSet);
+        // Where another logger is, most likely: that is known before a file is made.
+        if log::max_level() != log::LevelFilter::Off {
+            install()?;
+        }
         let hook = builder.panic_hook;
-        let relay = Self::build(builder)?;
+        let opened = Opened::by(builder.plan()?)?;
+        // A logger cannot be taken back. Where there are no channels the program may want another one.
+        install()?;
+        let relay = opened.into_relay()?;
         also(&relay)?;
         early::hand_over(relay.relays);
         set_max(relay.relays.filter.max());

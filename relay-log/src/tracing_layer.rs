@@ -2,7 +2,7 @@
 
 use crate::callsite::StaticCallsite;
 use crate::channel::os;
-use crate::channel::thread::{MAX_CHANNELS, append, append_in};
+use crate::channel::thread::{MAX_CHANNELS, append, append_in, own_channel};
 use crate::pass::Pass;
 use crate::relay::Relay;
 use crate::scratch;
@@ -10,6 +10,7 @@ use crate::sink::{self, Relays};
 use crate::tracing_site::{Site, site};
 use crate::{InitError, filter};
 use relay_fmt::record::Kind;
+use relay_fmt::recorded;
 use relay_fmt::value::Type;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -143,11 +144,20 @@ impl Span {
         }
         // Creates a forked child's channels, so that the epoch below is the child's.
         let callsite = self.site.callsite.ensure_described(slot);
-        append(slot, Kind::SpanNew, callsite.unwrap_or(0), 16 + values.len(), |p| {
-            p.put_u64(self.id);
-            p.put_u64(self.parent);
-            p.put(&values);
-        });
+        let begin = |values: &[u8]| {
+            append(slot, Kind::SpanNew, callsite.unwrap_or(0), 16 + values.len(), |p| {
+                p.put_u64(self.id);
+                p.put_u64(self.parent);
+                p.put(values);
+            });
+        };
+        match too_much(&values, slot) {
+            None => begin(&values),
+            Some((fit, large)) => {
+                begin(&fit);
+                self.write(slot, Kind::SpanRecord, &large);
+            }
+        }
         let (epoch, told) = (os::epoch(), self.told.load(Relaxed));
         let before = if (told >> 32) as u32 == epoch { told & 0xffff_ffff } else { 0 };
         self.told.store(u64::from(epoch) << 32 | before | 1 << slot, Relaxed);
@@ -168,6 +178,19 @@ impl Span {
             self.write(slot, kind, rest);
         }
     }
+}
+
+/// Takes values apart that make the beginning of a span larger than a sub-buffer. It would be written in
+/// parts, and a span of which the beginning is not one record is unknown to those that lie in it: the
+/// fields that fit are known to them, the others are recorded behind.
+fn too_much(values: &[u8], slot: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+    // The smallest sub-buffer holds these.
+    const FEW: usize = 3 << 10;
+    if values.len() <= FEW {
+        return None;
+    }
+    // Leases and anchors need some of the room.
+    recorded::fitting(values, own_channel(slot)?.room() as usize / 8 * 7)
 }
 
 impl RelayLayer {
@@ -293,7 +316,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RelayLayer {
             record.record(&mut values);
             let values = values.scratch.bytes();
             // First for channels that are told later: at worst a value is there twice.
-            own.values.lock().extend_from_slice(values);
+            let fields = own.site.callsite.fields;
+            recorded::put(&mut own.values.lock(), values, |index| {
+                fields.get(usize::from(index)).map(|(name, ..)| *name)
+            });
             own.write_where_told(Kind::SpanRecord, values);
         });
     }

@@ -55,6 +55,12 @@ fn the_environment_wins_and_its_mistakes_are_told() {
     assert!(out.contains("setup-") && out.contains(" 1MiB\n"), "{out}");
     assert_eq!(messages(&read(&elsewhere.join("live")), |_| true), ["info", "debug"]);
     assert!(!dir.path().join("built").exists());
+    // Where the collector looks, which knows it too.
+    let live = dir.path().join("memory");
+    let apart = [good[0], ("RELAY_LOG", "info"), ("RELAY_LIVE_DIR", live.to_str().unwrap())];
+    with_env(NAME, dir.path(), &apart);
+    assert_eq!(messages(&read(&live), |_| true), ["info"]);
+    assert_eq!(messages(&read(&elsewhere.join("live")), |_| true), ["info", "debug"]);
     let out = with_env(NAME, dir.path(), &[("RELAY_LOG", ""), ("RELAY_BUFFER", "")]);
     assert!(out.contains(" 128KiB\n"), "{out}");
     assert_eq!(messages(&read(&dir.path().join("built/live")), |_| true), [""; 0]);
@@ -97,6 +103,48 @@ fn what_cannot_be_is_refused() {
     assert!(matches!(many.build(), Err(InitError::TooManyChannels { most: 8 })));
     let shared = builder().route("a", audit()).route("b", audit()).build().unwrap();
     assert_eq!(shared.channels(), ["app", "audit"]);
+}
+
+/// A logger that prints.
+struct Other;
+
+impl log::Log for Other {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        println!("other: {}", record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn where_there_are_no_channels_another_logger_can_be_installed() {
+    const NAME: &str = "where_there_are_no_channels_another_logger_can_be_installed";
+    if let Some((_, dir)) = role() {
+        let refused = |dir: &Path, filter| {
+            let builder = Relay::builder(dir).channel("app").filter(filter);
+            println!("error: {}", builder.init().unwrap_err());
+        };
+        std::fs::write(dir.join("file"), b"").unwrap();
+        refused(&dir.join("file"), "info");
+        refused(&dir, "a=loud");
+        log::set_logger(&Other).unwrap();
+        log::set_max_level(log::LevelFilter::Info);
+        log::info!("seen");
+        refused(&dir, "info");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let out = with_env(NAME, dir.path(), &[]);
+    let said: Vec<_> =
+        out.lines().filter(|l| l.contains("error: ") || l.contains("other: ")).collect();
+    assert!(said[0].contains("error: channel app: cannot make the directory in "), "{out}");
+    assert!(said[1].contains("is no filter"), "{out}");
+    assert_eq!(said[2..], ["other: seen", "error: another logger is installed for the log crate"]);
+    assert!(!dir.path().join("live").exists(), "a file was made for nothing");
 }
 
 #[test]

@@ -144,6 +144,46 @@ fn another_channel_learns_of_the_spans_around() {
     assert_eq!((audit[1].other, audit[2].span), (audit[0].span, audit[1].span));
 }
 
+/// A span that lives long, and in which progress is recorded, would take ever more memory; one with a
+/// value larger than a sub-buffer would be unknown to what lies in it.
+#[test]
+fn of_what_is_recorded_the_last_is_kept_and_what_is_large_stands_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::builder(dir.path())
+        .channel("app")
+        .route("audit", ChannelOptions::new("audit"))
+        .build()
+        .unwrap();
+    let body = "x".repeat(100_000);
+    with_default(tracing_subscriber::registry().with(relay.layer()), || {
+        let empty = tracing::field::Empty;
+        let outer = info_span!("outer", done = 0, user = "jb", state = empty).entered();
+        for n in 1..=1000 {
+            outer.record("done", n);
+            outer.record("state", "on its way");
+        }
+        warn!(target: "audit", "seen");
+        let _large = info_span!(parent: None, "large", id = 7, body, user = "jb").entered();
+        info!("inside");
+    });
+    let events = read(&dir.path().join("live"));
+    let new = of_kind(&events, Kind::SpanNew);
+    let told = new.iter().find(|e| e.channel == "audit").unwrap();
+    let fields = ["done=I64(1000)", "user=Str(\"jb\")", "state=Str(\"on its way\")"];
+    assert_eq!(told.fields(), fields);
+    let large = new.iter().find(|e| e.callsite().name == "large").unwrap();
+    assert_eq!(large.fields(), ["id=I64(7)", "user=Str(\"jb\")"]);
+    // In one piece: collector and readers know no other.
+    assert!(large.len < 1000);
+    let recorded = of_kind(&events, Kind::SpanRecord);
+    let (of_large, others): (Vec<&Event>, Vec<&Event>) =
+        recorded.into_iter().partition(|e| e.span == large.span);
+    assert_eq!(others.len(), 2000);
+    assert_eq!(of_large[0].fields(), [format!("body=Str({body:?})")]);
+    let inside = of_kind(&events, Kind::SpanEvent).into_iter().find(|e| e.message() == "inside");
+    assert_eq!(inside.unwrap().span, large.span);
+}
+
 #[test]
 fn filters_of_layers_and_of_relays_do_not_mix() {
     let dir = tempfile::tempdir().unwrap();

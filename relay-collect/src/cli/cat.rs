@@ -401,7 +401,9 @@ fn go_on(mut follow: Follow, filter: &mut Filter, out: &mut Pieces) -> Result<bo
             break;
         }
         damaged |= say(&mut follow.problems, &mut follow.notes);
-        std::thread::sleep(Duration::from_millis(50));
+        if super::out::nobody_reads(Duration::from_millis(50)) {
+            break;
+        }
     }
     Ok(damaged)
 }

@@ -1,7 +1,9 @@
 //! What goes to stdout and to stderr.
 
 use relay_collect::render::escape_text;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{BufWriter, Error, ErrorKind, Result, Stdout, Write};
+use std::time::Duration;
 
 /// What could not be done when nothing else is known.
 pub(crate) const STDOUT: &str = "cannot write to standard output";
@@ -51,6 +53,14 @@ impl Write for Findings {
     fn flush(&mut self) -> Result<()> {
         self.unless_closed((), Write::flush)
     }
+}
+
+/// Waits for so long, for a signal, or until nobody can read standard output any more, which is what it
+/// returns: who follows and has nothing to write would not learn of it.
+pub(crate) fn nobody_reads(time: Duration) -> bool {
+    let stdout = std::io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+    matches!(poll(&mut fds, Timespec::try_from(time).ok().as_ref()), Ok(1..))
 }
 
 /// Says a line to people. What came from files cannot reach the terminal as control characters.

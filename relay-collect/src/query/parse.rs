@@ -9,7 +9,7 @@
 use super::lex::{Op, Placed, Token, lex};
 use super::name::Name;
 use super::{ParseError, compare::Literal};
-use crate::args::When;
+use crate::args::{When, level};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use regex::bytes::Regex;
@@ -226,7 +226,7 @@ impl Parser<'_> {
             Operand::Level | Operand::Time if of_text => {
                 return self.fail(op_at, format!("{sign} compares text, but this is none"));
             }
-            Operand::Level => match text.parse() {
+            Operand::Level => match level(&text) {
                 Ok(level) => Test::Level(op, level),
                 Err(_) => return self.fail(at, "a level is error, warn, info, debug or trace"),
             },

@@ -70,6 +70,8 @@ fn members_of_a_message_that_is_an_object_are_fields() {
 fn expressions_mean_what_they_say() {
     for (text, rows) in [
         ("level == warn", "0"),
+        // As `--level` takes it.
+        ("level == Warning", "0"),
         ("level <= warn", "0"),
         ("level <= DEBUG", "01"),
         ("level > error", "01"),
