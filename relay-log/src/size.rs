@@ -18,7 +18,9 @@ pub struct ByteSize(u64);
 
 /// Text that is no [`ByteSize`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no size: write a number and B, KiB, MiB, GiB, KB, MB or GB, as in 64MiB")]
+#[error(
+    "{text:?} is no size: write a number and B, KiB, MiB, GiB, TiB, KB, MB, GB or TB, as in 64MiB"
+)]
 pub struct ParseSizeError {
     text: String,
 }
@@ -58,25 +60,36 @@ impl ByteSize {
 impl FromStr for ByteSize {
     type Err = ParseSizeError;
 
-    /// A whole number and a unit, in capitals or not: none or `B`; `K`, `KiB`, `M`, `MiB`, `G`, `GiB`
-    /// (powers of 1,024); `KB`, `MB`, `GB` (powers of 1,000).
+    /// A number, with a fraction or without, and a unit, in capitals or not: none or `B`; `K`, `KiB`, `M`, `MiB`,
+    /// `G`, `GiB`, `T`, `TiB` (powers of 1,024); `KB`, `MB`, `GB`, `TB` (powers of 1,000). Parts of a byte are
+    /// left out.
     fn from_str(text: &str) -> Result<Self, ParseSizeError> {
         let error = || ParseSizeError { text: text.to_owned() };
         let trimmed = text.trim();
-        let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
+        let digits =
+            trimmed.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
         let (number, unit) = trimmed.split_at(digits);
-        let number: u64 = number.parse().map_err(|_| error())?;
+        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+        let all = [whole, part].concat();
+        // So many digits, times any unit, fit a `u128`.
+        if whole.is_empty() || number.ends_with('.') || all.len() > 20 {
+            return Err(error());
+        }
+        let number: u128 = all.parse().map_err(|_| error())?;
         let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
             "" | "b" => 1,
             "k" | "kib" => 1 << 10,
             "m" | "mib" => 1 << 20,
             "g" | "gib" => 1 << 30,
+            "t" | "tib" => 1 << 40,
             "kb" => 1_000,
             "mb" => 1_000_000,
             "gb" => 1_000_000_000,
+            "tb" => 1_000_000_000_000,
             _ => return Err(error()),
         };
-        number.checked_mul(factor).map(Self).ok_or_else(error)
+        let bytes = number * u128::from(factor) / 10u128.pow(part.len() as u32);
+        bytes.try_into().map(Self).map_err(|_| error())
     }
 }
 
@@ -104,7 +117,11 @@ mod tests {
         is("8k", 8192);
         is("2GB", 2_000_000_000);
         is("1 gib", 1 << 30);
-        for wrong in ["", "MiB", "-1", "1.5MiB", "99999999999999GiB", "1TiBs"] {
+        is("1.5MiB", 3 << 19);
+        is("0.0009k", 0);
+        is("2TB", 2_000_000_000_000);
+        is("16777215.99999999999T", 18_446_744_073_709_551_605);
+        for wrong in ["", "MiB", "-1", "1.MiB", ".5k", "1.5.5k", "99999999999999GiB", "1TiBs"] {
             assert!(wrong.parse::<ByteSize>().is_err(), "{wrong}");
         }
     }

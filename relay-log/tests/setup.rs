@@ -70,7 +70,7 @@ fn the_environment_wins_and_its_mistakes_are_told() {
             "lots",
             "error: the environment variable RELAY_BUFFER: \"lots\" is no size",
         ),
-        ("RELAY_BUFFER_MAX", "1.5M", "error: the environment variable RELAY_BUFFER_MAX: \"1.5M\""),
+        ("RELAY_BUFFER_MAX", "1.M", "error: the environment variable RELAY_BUFFER_MAX: \"1.M\""),
         ("RELAY_LOG", "a=loud", "error: \"a=loud\" is no filter"),
         (
             "RELAY_SYNC_ON",
@@ -96,6 +96,13 @@ fn what_cannot_be_is_refused() {
     assert!(matches!(error, InitError::Channel { .. }), "{error}");
     let error = builder().sub_buffer(ByteSize::kib(5)).build().unwrap_err();
     assert!(error.to_string().starts_with("channel app: a sub-buffer of 5120 bytes"), "{error}");
+    // Nothing is taken from a disk for what does not fit it.
+    for large in [ByteSize::bytes(u64::MAX), ByteSize::bytes(u64::MAX >> 1), ByteSize::gib(1 << 20)]
+    {
+        let error = builder().buffer(large).build().unwrap_err().to_string();
+        assert!(error.contains("are free") && !error.contains(" 0 are free"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path().join("live")).unwrap().count(), 0);
+    }
     let audit = || ChannelOptions::new("audit").buffer(ByteSize::kib(128));
     let twice = builder().route("a", audit()).route("b", audit().sub_buffer(ByteSize::kib(4)));
     assert!(matches!(twice.build(), Err(InitError::ChannelTwice(name)) if name == "audit"));

@@ -14,7 +14,7 @@ use relay_collect::render::{Column, Event, Format, Options, Renderer};
 use relay_fmt::callsite::Level;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,7 +98,7 @@ pub(crate) struct CatArgs {
     /// field that no record has is said on standard error
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = column)]
     fields: Vec<Column>,
-    /// Write to a file, compressed if its name ends in .zst; it appears when it is whole
+    /// Write to a file, compressed if its name ends in .zst; it appears when it is whole. - is standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace the file if it exists
@@ -323,8 +323,8 @@ pub(crate) fn cat(args: &CatArgs) -> Result<ExitCode> {
         }
     };
     let output = match &args.output {
-        Some(path) => Output::create(path, args.force)?,
-        None => Output::Stdout,
+        Some(path) if path != Path::new("-") => Output::create(path, args.force)?,
+        _ => Output::Stdout,
     };
     let store = if args.follow { args.dir.any_store()? } else { args.dir.store()? };
     args.know_channels(&store)?;

@@ -172,7 +172,7 @@ impl Rows<'_> {
             }
             (Kind::SpanRecord, ..) => {
                 if let Some(span) = self.tail.spans.get_mut(&id) {
-                    span.values.extend_from_slice(rest);
+                    span.record(rest);
                     self.carried.remove(&id);
                 }
             }

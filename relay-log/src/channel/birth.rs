@@ -186,13 +186,19 @@ pub(crate) fn bear(
         rustix::fs::fchmod(&first, Mode::from_raw_mode(mode)).map_err(because("set the mode"))?;
     }
     let count = identity.initial / u64::from(identity.sub_buffer);
-    let bytes = sub_buffer_offset(0, identity.sub_buffer) + count * u64::from(identity.sub_buffer);
+    let bytes = count
+        .saturating_mul(u64::from(identity.sub_buffer))
+        .saturating_add(sub_buffer_offset(0, identity.sub_buffer));
+    let no_space =
+        |free| CreateError::NoSpace { needed: bytes, free, dir: dir_path.display().to_string() };
+    // Asked for what it has not, a file system may give all that it has before it says so.
+    let there =
+        rustix::fs::fstatvfs(dir).map_or(u64::MAX, |s| s.f_bfree.saturating_mul(s.f_frsize));
+    if bytes > there {
+        return Err(no_space(free_bytes(dir)));
+    }
     allocate(&first, 0, bytes).map_err(|errno| match errno {
-        Errno::NOSPC | Errno::DQUOT => CreateError::NoSpace {
-            needed: bytes,
-            free: free_bytes(dir),
-            dir: dir_path.display().to_string(),
-        },
+        Errno::NOSPC | Errno::DQUOT => no_space(free_bytes(dir)),
         errno => because("allocate a file")(errno),
     })?;
     let through_proc =

@@ -114,7 +114,7 @@ impl Channel {
             ticks,
             on_full: config.on_full,
             opened,
-            initial: initial * size,
+            initial: initial.saturating_mul(size),
             name: config.name.clone(),
             program: program_name(),
             host: text_of("/proc/sys/kernel/hostname"),
