@@ -105,3 +105,35 @@ fn counts_agree_with_the_lines() {
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.starts_with("300 records\n") && text.contains("100  33.3%  "), "{text}");
 }
+
+/// A filter knows three bytes in a row: lines that have all those of `level"` may say a level, as far as it
+/// knows. What they do say, the columns know.
+#[test]
+fn lines_are_not_put_together_for_levels_that_they_do_not_say() {
+    let dir = Dir::new();
+    let options = relay_collect::Options::new(dir.path());
+    let mut collector = relay_collect::Collector::open(options.clone()).unwrap();
+    for (name, says) in [("some", true), ("none", false)] {
+        let config = relay_log::channel::Config::new(&options.live_dir, name);
+        let channel = relay_log::channel::RawChannel::create(config).unwrap();
+        let mut writer = channel.writer();
+        for n in 0..3000 {
+            writer
+                .write(format!("{n} the lever was even, velvet, and el\" it said").as_bytes())
+                .unwrap();
+        }
+        if says {
+            writer.write(br#"{"level":"error","n":1}"#).unwrap();
+        }
+        drop(writer);
+        drop(channel);
+        collector.drain(&relay_collect::Control::new()).unwrap();
+        let counted = stats(&dir, &["--channel", name]);
+        assert_eq!(counted["records"], 3000 + u64::from(says));
+        let errors = counted["levels"].as_array().unwrap().iter().find(|of| of["level"] == "ERROR");
+        assert_eq!(errors.is_some(), says, "{counted}");
+        let output = dir.run(&["cat", "--stats", "--explain", "--channel", name]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(text.contains("looked at: 0 records of them"), !says, "{text}");
+    }
+}

@@ -1,4 +1,5 @@
-//! Several threads give what one gives: the same lines, in the same order, the same complaints.
+//! Several threads give what one gives, and with any memory: the same lines, in the same order, the same
+//! complaints.
 //!
 //! Both read one state of the store. A channel that is open goes on measuring how long a tick is, and two
 //! moments of it may show two records at other times, in another order: so these channels are closed, and
@@ -64,23 +65,26 @@ fn renderer() -> Renderer {
     Renderer::new(&Options::default().format(Format::Logfmt).zone(TimeZone::UTC))
 }
 
+/// Lines, complaints, and how many pieces were shelved.
+type Given = (String, Vec<String>, u64);
+
 /// What one thread gives, row by row.
-fn one(mut snapshot: Snapshot, filter: &Filter, reverse: bool) -> (String, Vec<String>) {
+fn one(mut snapshot: Snapshot, filter: &Filter, reverse: bool) -> Given {
     let (mut renderer, mut out) = (renderer(), Vec::new());
     snapshot.events(&mut filter.clone(), reverse, &mut |event| {
         renderer.render(event, &mut out);
         ControlFlow::Continue(())
     });
-    (String::from_utf8(out).unwrap(), snapshot.problems)
+    (String::from_utf8(out).unwrap(), snapshot.problems, snapshot.plan.shelved)
 }
 
-fn several(mut snapshot: Snapshot, filter: &Filter, reverse: bool) -> (String, Vec<String>) {
+fn several(mut snapshot: Snapshot, filter: &Filter, reverse: bool) -> Given {
     let mut out = Vec::new();
     snapshot.work(filter, reverse, &renderer, &mut |lines| {
         out.extend_from_slice(lines);
         ControlFlow::Continue(())
     });
-    (String::from_utf8(out).unwrap(), snapshot.problems)
+    (String::from_utf8(out).unwrap(), snapshot.problems, snapshot.plan.shelved)
 }
 
 /// The records of each writer come in the order in which it wrote them.
@@ -96,7 +100,9 @@ fn each_in_order(text: &str, reverse: bool) {
 }
 
 fn compare(dir: &Dir, store: &Store, seed: u64) -> usize {
-    let mut problems = 0;
+    let (mut problems, mut shelved) = (0, 0);
+    // What is decoded here takes some 200 kB.
+    let mut memory = [0, 64 << 20, 2000, 50_000, 10_000].into_iter().cycle();
     let filters = [
         Filter::new(),
         Filter::new().channel("a"),
@@ -110,11 +116,13 @@ fn compare(dir: &Dir, store: &Store, seed: u64) -> usize {
     });
     for ((filter, reverse, at_once), threads) in turns.zip([1, 2, 3, 8].into_iter().cycle()) {
         let store = store.clone().copy_at_once(at_once).threads(threads);
-        let snapshots = [(); 2].map(|()| Snapshot::take(&store).unwrap());
+        let little = store.clone().hold_at_most(memory.next().unwrap());
+        let snapshots = [&store, &store, &little, &little].map(|of| Snapshot::take(of).unwrap());
         // What is read later is read as it was when they were taken.
         change_rates(dir, false);
-        let [a, b] = snapshots;
+        let [a, b, c, d] = snapshots;
         let (expected, found) = (one(a, filter, reverse), several(b, filter, reverse));
+        let with_little = [one(c, filter, reverse), several(d, filter, reverse)];
         change_rates(dir, true);
         let differs = expected.0.lines().zip(found.0.lines()).position(|(a, b)| a != b);
         let lines = (expected.0.lines().count(), found.0.lines().count());
@@ -124,8 +132,14 @@ fn compare(dir: &Dir, store: &Store, seed: u64) -> usize {
         );
         each_in_order(&expected.0, reverse);
         assert_eq!(expected.1, found.1, "seed {seed}");
+        for of in with_little {
+            assert!(of.0 == expected.0, "seed {seed}, reverse {reverse}, {threads} threads");
+            assert_eq!(of.1, expected.1, "seed {seed}");
+            shelved += of.2;
+        }
         problems = problems.max(found.1.len());
     }
+    assert!(shelved > 0, "seed {seed}");
     problems
 }
 

@@ -3,10 +3,11 @@
 //! Memory is bounded: a piece is not begun before nearly all in front of it were taken, nor an archive opened
 //! before its first piece is. A thread that panics ends all: who waits for its pieces goes on panicking.
 
-use super::merge::{Feed, Key, Piece};
+use super::merge::{Feed, Key, Piece, Turn};
 use super::plan::Plan;
 use super::prepare::{self, Read};
 use super::queue::{Queue, Step};
+use super::shelves::Shelves;
 use super::work::Work;
 use crate::query::Filter;
 use std::any::Any;
@@ -24,6 +25,8 @@ pub(crate) struct Ahead<'a> {
     state: Mutex<State<'a>>,
     changed: Condvar,
     most: usize,
+    turn: Turn,
+    shelves: &'a Shelves,
 }
 
 struct State<'a> {
@@ -46,8 +49,8 @@ fn bytes(read: &Read) -> usize {
 }
 
 impl<'a> Ahead<'a> {
-    /// What is in a queue, for so many threads.
-    pub(crate) fn new(queue: Queue<'a>, threads: usize) -> Self {
+    /// What is in a queue, for so many threads. Pieces for which there is no room are shelved by them.
+    pub(crate) fn new(queue: Queue<'a>, threads: usize, turn: Turn, shelves: &'a Shelves) -> Self {
         let state = State {
             queue,
             begun: VecDeque::new(),
@@ -57,7 +60,13 @@ impl<'a> Ahead<'a> {
             stopped: false,
             panicked: None,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), most: threads * EACH }
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            most: threads * EACH,
+            turn,
+            shelves,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'a>> {
@@ -87,6 +96,9 @@ impl<'a> Ahead<'a> {
                 let mut read = prepare::read(piece, &filter, W::COUNTS);
                 if let Ok(Some(loaded)) = &mut read {
                     prepare::work(loaded, &mut filter, work);
+                    if loaded.len() > 0 && !self.shelves.has_room(loaded.bytes()) {
+                        self.shelves.shelve(loaded, self.turn);
+                    }
                 }
                 read
             });
@@ -182,7 +194,7 @@ impl Drop for Stop<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::merge::{Merge, Turn};
+    use super::super::merge::Merge;
     use super::super::queue::Later;
     use super::super::snapshot::of_rows;
     use super::super::store::Voids;
@@ -211,9 +223,10 @@ mod tests {
             of_rows(rows, number)
         });
         let (filter, voids) = (Filter::new(), Voids::default());
-        let later = Later { filter: &filter, voids: &voids, dir: Path::new("") };
+        let later = Later { filter: &filter, voids: &voids, dir: Path::new(""), known: 0 };
         let queue = Queue::new(pieces.collect(), &[], later, Turn::Forward);
-        let pool = Ahead::new(queue, 2);
+        let shelves = Shelves::new(usize::MAX, None);
+        let pool = Ahead::new(queue, 2, Turn::Forward, &shelves);
         let mut seen = 0;
         std::thread::scope(|scope| {
             for _ in 0..2 {
@@ -222,7 +235,7 @@ mod tests {
             }
             let _stop = Stop(&pool);
             let mut feed = &pool;
-            let mut merge = Merge::new(&mut feed, Turn::Forward);
+            let mut merge = Merge::new(&mut feed, Turn::Forward, &shelves);
             while merge.next().is_some() {
                 seen += 1;
             }

@@ -12,6 +12,7 @@ use super::live::{SubBytes, Tail};
 use super::merge::{Direct, Merge, Piece, Turn};
 use super::queue::{Later, Queue};
 use super::ranges::Ranges;
+use super::shelves::Shelves;
 use super::snapshot::{Sink, Snapshot, of_rows};
 use super::split::{Place, split};
 use super::store::{Archive, Depth, Store, Voids, archive, at};
@@ -76,6 +77,7 @@ pub struct Follow {
     done: HashSet<String>,
     shown: Shown,
     joiner: Joiner,
+    shelves: Shelves,
     /// What is damaged, a sentence each.
     pub problems: Vec<String>,
     /// What else is to be said, a sentence each.
@@ -127,6 +129,7 @@ impl Follow {
             done,
             shown,
             joiner: Joiner::new(false),
+            shelves: store.shelves(),
             problems: Vec::new(),
             notes: Vec::new(),
         };
@@ -275,10 +278,11 @@ impl Follow {
         let pieces = self.pieces(&archives, grabbed);
         // What was shown is known by every record, meant or not.
         let everything = Filter::new().spans(true);
-        let later = Later { filter: &everything, voids: &voids, dir: self.store.archive_dir() };
+        let (dir, known) = (self.store.archive_dir(), self.shelves.blocks());
+        let later = Later { filter: &everything, voids: &voids, dir, known };
         let mut queue = Queue::new(pieces, &[], later, Turn::Forward);
         let mut feed = Direct { queue: &mut queue, filter: everything.clone() };
-        let mut merge = Merge::new(&mut feed, Turn::Forward);
+        let mut merge = Merge::new(&mut feed, Turn::Forward, &self.shelves);
         let mut flow = ControlFlow::Continue(());
         while flow.is_continue()
             && let Some((loaded, row)) = merge.next()
@@ -294,6 +298,7 @@ impl Follow {
         self.problems.append(&mut merge.problems);
         drop(merge);
         drop(queue);
+        self.notes.extend(self.shelves.note());
         // Nobody else has them any more.
         for archive in archives.into_iter().filter_map(Arc::into_inner) {
             let stem = archive.name.stem().to_owned();

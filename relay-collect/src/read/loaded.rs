@@ -1,5 +1,6 @@
 //! Rows in memory, ready to be shown as events in the order they sort in.
 
+use super::shelves::Shelf;
 use crate::render::{Event, MAX_SPANS, SpanView};
 use relay_fmt::block::RowBuffer;
 use relay_fmt::callsite::Callsite;
@@ -11,16 +12,18 @@ use std::sync::Arc;
 /// A block's rows, with what is needed to show any of them.
 ///
 /// Unlike [`crate::render::View`] it owns its rows, so that many can be open at a time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Loaded {
-    buffer: RowBuffer,
-    /// For each row, in the order they sort in: which row, its number, and what it sorts by.
-    order: Vec<(u32, u64, i64)>,
+    pub(super) buffer: RowBuffer,
+    /// For each row, in the order they sort in.
+    pub(super) order: Vec<Place>,
     /// For each (source, span id): the spans around it, the outermost first.
     chains: HashMap<(u32, u64), Vec<u32>>,
     /// The callsites that inline events bring, by their descriptions.
     inline: HashMap<Vec<u8>, Arc<Callsite>>,
-    lines: Option<Lines>,
+    pub(super) lines: Option<Lines>,
+    /// Where the rows are that are not here: then none is.
+    pub(super) shelf: Option<Shelf>,
     /// How many rows were put together.
     pub(crate) read: usize,
     /// How many rows were left out before they were put together.
@@ -33,14 +36,28 @@ pub(crate) struct Loaded {
     pub(crate) by_header: bool,
 }
 
+/// A row among others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Which row of the buffer; [`Place::NONE`] where only its line is left.
+    pub(super) row: u32,
+    pub(super) number: u64,
+    /// What it sorts by.
+    pub(super) order_ns: i64,
+}
+
+impl Place {
+    pub(super) const NONE: u32 = u32::MAX;
+}
+
 /// What is to be written of rows.
 #[derive(Debug)]
-struct Lines {
-    text: Vec<u8>,
+pub(super) struct Lines {
+    pub(super) text: Vec<u8>,
     /// For each row, where its text ends; parts of larger records have none.
-    ends: Vec<usize>,
+    pub(super) ends: Vec<usize>,
     /// Whether there are such parts.
-    parts: bool,
+    pub(super) parts: bool,
 }
 
 fn chains(spans: &[Span]) -> HashMap<(u32, u64), Vec<u32>> {
@@ -76,10 +93,16 @@ impl Loaded {
 
     fn of(buffer: RowBuffer, keep: impl Fn(u32) -> bool) -> Self {
         let rows = (0u32..).zip(buffer.rows()).filter(|(i, _)| keep(*i));
-        let mut order: Vec<(u32, u64, i64)> =
-            rows.map(|(i, row)| (i, row.number, row.order_ns)).collect();
+        let place =
+            |(row, of): (u32, Row<'_>)| Place { row, number: of.number, order_ns: of.order_ns };
+        let mut order: Vec<Place> = rows.map(place).collect();
         // It is sorted, unless whoever wrote it did not keep to the format.
-        order.sort_by_key(|(_, _, order_ns)| *order_ns);
+        order.sort_by_key(|place| place.order_ns);
+        Self::put_together(buffer, order, None)
+    }
+
+    /// Rows that are in order, and what is to be written of them if that is known.
+    pub(super) fn put_together(buffer: RowBuffer, order: Vec<Place>, lines: Option<Lines>) -> Self {
         let mut inline = HashMap::new();
         for (i, kind) in buffer.kind.iter().enumerate() {
             let unresolved = *kind == Kind::InlineEvent && buffer.callsite.get(i) == Some(&0);
@@ -98,7 +121,8 @@ impl Loaded {
             order,
             chains,
             inline,
-            lines: None,
+            lines,
+            shelf: None,
             read,
             excluded: 0,
             problem: None,
@@ -117,7 +141,7 @@ impl Loaded {
     ) {
         let mut keep = keep.iter();
         self.order.retain(|_| keep.next() == Some(&true));
-        // Where many archives overlap in time, one of these is in memory for each.
+        // Where archives overlap in time, one of these is in memory for each.
         if !parts {
             self.buffer = RowBuffer::default();
             self.chains.clear();
@@ -137,9 +161,26 @@ impl Loaded {
         lines.text.get(start..end(to.checked_sub(1)?)?)
     }
 
+    /// The text of one row; parts of larger records have an empty one.
+    pub(super) fn line(&self, row: usize) -> Option<&[u8]> {
+        let lines = self.lines.as_ref()?;
+        let end = |row: usize| lines.ends.get(row).copied();
+        lines.text.get(row.checked_sub(1).and_then(end).unwrap_or(0)..end(row)?)
+    }
+
+    /// Which row of the buffer the `i`th one is.
+    pub(super) fn buffer_row(&self, i: usize) -> Option<usize> {
+        self.order.get(i).map(|place| place.row as usize)
+    }
+
+    /// The spans, by their places in the buffer, that this one of a source lies in, with itself.
+    pub(super) fn around(&self, source: u32, span: u64) -> &[u32] {
+        self.chains.get(&(source, span)).map_or(&[], Vec::as_slice)
+    }
+
     /// Whether the row is a part of a larger record, as far as lines need to know.
     pub(crate) fn is_part(&self, i: usize) -> bool {
-        let kind = self.order.get(i).and_then(|row| self.buffer.kind.get(row.0 as usize));
+        let kind = self.buffer_row(i).and_then(|row| self.buffer.kind.get(row));
         self.lines.as_ref().is_none_or(|lines| lines.parts) && kind == Some(&Kind::Fragment)
     }
 
@@ -148,13 +189,43 @@ impl Loaded {
         self.lines.as_ref().map_or(0, |lines| lines.text.capacity())
     }
 
+    /// What the rows and their text take in memory, in bytes, nearly.
+    pub(crate) fn bytes(&self) -> usize {
+        let rows = &self.buffer;
+        let columns = rows.run.capacity() * 4
+            + rows.kind.capacity()
+            + rows.callsite.capacity() * 4
+            + (rows.span.capacity() + rows.time_ns.capacity() + rows.end.capacity()) * 8;
+        let runs = rows.runs.iter().map(|run| size_of_val(run) + run.thread.len());
+        let spans = rows.spans.iter().map(|span| size_of_val(span) + span.values.len());
+        let ends =
+            self.lines.as_ref().map_or(0, |lines| lines.ends.capacity() * size_of::<usize>());
+        let chains = self.chains.values().map(|chain| 64 + chain.capacity() * 4).sum::<usize>();
+        rows.payload.capacity()
+            + columns
+            + chains
+            + runs.chain(spans).sum::<usize>()
+            + self.order.capacity() * size_of::<Place>()
+            + ends
+            + self.text_bytes()
+    }
+
+    /// Leaves the rows to a shelf.
+    pub(super) fn put_away(&mut self, shelf: Shelf) {
+        self.buffer = RowBuffer::default();
+        (self.order, self.lines) = (Vec::new(), None);
+        (self.chains, self.inline) = (HashMap::new(), HashMap::new());
+        self.shelf = Some(shelf);
+    }
+
+    /// How many rows are here; where they are on a shelf, none.
     pub(crate) fn len(&self) -> usize {
         self.order.len()
     }
 
     /// What the `i`th row sorts by.
     pub(crate) fn order_ns(&self, i: usize) -> Option<i64> {
-        self.order.get(i).map(|(_, _, order_ns)| *order_ns)
+        self.order.get(i).map(|place| place.order_ns)
     }
 
     /// The `i`th row as an event. `spans` is memory for the spans around it.
@@ -163,8 +234,8 @@ impl Loaded {
         i: usize,
         spans: &'v mut Vec<SpanView<'v>>,
     ) -> Option<Event<'v>> {
-        let (b, (at, number, order_ns)) = (&self.buffer, *self.order.get(i)?);
-        let at = at as usize;
+        let (b, Place { row, number, order_ns }) = (&self.buffer, *self.order.get(i)?);
+        let at = row as usize;
         let site = |number: &u32| b.callsites.get((*number as usize).checked_sub(1)?);
         let row = Row {
             run: *b.run.get(at)?,

@@ -1,13 +1,14 @@
 //! Many pieces, each sorted, as one sorted stream.
 //!
 //! A piece is a block of an archive or rows that were copied out of a live channel. A block is read
-//! when its earliest row is next (its latest, backwards) and forgotten after its last: memory is
-//! bounded by the blocks that overlap in time, not by how many there are.
+//! when its earliest row is next (its latest, backwards) and forgotten after its last. Where more of
+//! them overlap in time than memory is for, they wait on shelves (`shelves.rs`).
 
 use super::backlog::BacklogPiece;
 use super::loaded::Loaded;
 use super::prepare::{self, Read};
 use super::queue::{Queue, Step};
+use super::shelves::{Held, Shelf, Shelves};
 use super::store::Archive;
 use crate::query::Filter;
 use relay_fmt::archive::BlockEntry;
@@ -67,9 +68,12 @@ impl Turn {
 
     /// The key of the first row of a piece.
     pub(crate) const fn first_key(self, piece: &Piece) -> Key {
-        let backward = matches!(self, Self::Backward);
-        let order_ns = if backward { piece.max_ns } else { piece.min_ns };
-        self.key(order_ns, piece.number)
+        self.first_of((piece.min_ns, piece.max_ns), piece.number)
+    }
+
+    /// The same, of one that has rows between these times.
+    pub(crate) const fn first_of(self, (min_ns, max_ns): (i64, i64), number: u64) -> Key {
+        self.key(if matches!(self, Self::Backward) { max_ns } else { min_ns }, number)
     }
 }
 
@@ -87,8 +91,11 @@ struct Head {
 struct Open {
     loaded: Loaded,
     number: u64,
-    /// How many rows are left.
+    /// How many rows are left of those that are loaded.
     left: usize,
+    /// Those that come behind them.
+    shelf: Option<Shelf>,
+    held: Option<Held>,
 }
 
 /// Where pieces come from, in the order they are needed in.
@@ -122,10 +129,11 @@ impl Feed for Direct<'_, '_> {
 pub(crate) struct Merge<'a> {
     feed: &'a mut dyn Feed,
     turn: Turn,
+    shelves: &'a Shelves,
     open: Vec<Option<Open>>,
     free: Vec<usize>,
     heap: BinaryHeap<Head>,
-    /// A slot whose last row was given.
+    /// A slot whose last row was given, of those that are loaded.
     spent: Option<usize>,
     /// Blocks that could not be read.
     pub(crate) problems: Vec<String>,
@@ -141,10 +149,11 @@ impl Piece {
 }
 
 impl<'a> Merge<'a> {
-    pub(crate) fn new(feed: &'a mut dyn Feed, turn: Turn) -> Self {
+    pub(crate) fn new(feed: &'a mut dyn Feed, turn: Turn, shelves: &'a Shelves) -> Self {
         Self {
             feed,
             turn,
+            shelves,
             open: Vec::new(),
             free: Vec::new(),
             heap: BinaryHeap::new(),
@@ -168,8 +177,7 @@ impl<'a> Merge<'a> {
 
     fn advance(&mut self, run: bool) -> Option<(&Loaded, usize, usize)> {
         if let Some(spent) = self.spent.take() {
-            self.open.get_mut(spent)?.take();
-            self.free.push(spent);
+            self.go_on(spent);
         }
         self.open_due();
         let (bound, run) = (self.second(), run && self.turn != Turn::Backward);
@@ -228,18 +236,50 @@ impl<'a> Merge<'a> {
             }
         };
         self.problems.extend(loaded.problem.take());
-        let left = loaded.len();
-        if left == 0 {
+        let bytes = loaded.bytes();
+        if loaded.len() > 0 && !self.shelves.has_room(bytes) {
+            self.shelves.shelve(&mut loaded, self.turn);
+        }
+        let (left, shelf) = (loaded.len(), loaded.shelf.take());
+        if left == 0 && shelf.is_none() {
             return;
         }
-        let open = Open { loaded, number, left };
-        let key = open.key(self.turn);
+        // Where it could not be put on a shelf, it is held all the same.
+        let held = shelf.is_none().then(|| self.shelves.hold(bytes, true));
+        let open = Open { loaded, number, left, shelf, held };
         let slot = self.free.pop().unwrap_or(self.open.len());
+        let key = open.key(self.turn);
         match self.open.get_mut(slot) {
             Some(place) => *place = Some(open),
             None => self.open.push(Some(open)),
         }
-        self.heap.push(Head { key, slot });
+        if left == 0 {
+            self.go_on(slot);
+        } else {
+            self.heap.push(Head { key, slot });
+        }
+    }
+
+    /// Goes on with a piece behind the rows of it that were loaded; where there are no more, it goes.
+    fn go_on(&mut self, slot: usize) {
+        let Some(place) = self.open.get_mut(slot) else { return };
+        let next = place.as_mut().and_then(|open| {
+            // Not two portions at a time.
+            (open.loaded, open.held) = (Loaded::default(), None);
+            open.shelf.as_mut()?.next()
+        });
+        match (next, place.as_mut()) {
+            (Some(Ok(loaded)), Some(open)) => {
+                open.held = Some(self.shelves.hold(loaded.bytes(), false));
+                (open.left, open.loaded) = (loaded.len(), loaded);
+                self.heap.push(Head { key: open.key(self.turn), slot });
+            }
+            (next, _) => {
+                self.problems.extend(next.and_then(Result::err));
+                *place = None;
+                self.free.push(slot);
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 mod ahead;
 mod audit;
 mod backlog;
+mod chunks;
 mod context;
 mod covered;
 mod drain;
@@ -28,6 +29,7 @@ mod queue;
 mod ranges;
 mod rescue;
 mod rows;
+mod shelves;
 mod snapshot;
 mod split;
 mod stats;

@@ -26,6 +26,8 @@ pub struct Plan {
     pub archives_opened: u64,
     /// Of those that were opened when they were needed, the most that were open at a time.
     pub archives_at_once: u64,
+    /// How often one was opened once more, for blocks that were not remembered: there were too many.
+    pub archives_again: u64,
     /// Archives that were not opened, because what was shown came before all that the catalogue says of
     /// them: their blocks are counted, and not as skipped.
     pub archives_not_needed: u64,
@@ -55,6 +57,12 @@ pub struct Plan {
     pub rows_excluded: u64,
     /// Pieces of live channels, of those channels and processes that are wanted.
     pub live: u64,
+    /// The most that decoded rows took in memory at a time which waited for their turn, in bytes.
+    pub held_bytes: u64,
+    /// Blocks, and pieces of live channels, whose rows waited in a temporary file.
+    pub shelved: u64,
+    /// The largest that the file was, in bytes.
+    pub shelf_bytes: u64,
 }
 
 impl fmt::Display for Plan {
@@ -76,6 +84,9 @@ impl fmt::Display for Plan {
             "{:>10} archives opened; of those that could wait at most {} at a time",
             self.archives_opened, self.archives_at_once
         )?;
+        if self.archives_again > 0 {
+            writeln!(f, "{:>10} times one was opened again", self.archives_again)?;
+        }
         writeln!(f, "{:>10} archives not opened, by the catalogue", self.archives_skipped)?;
         writeln!(
             f,
@@ -92,7 +103,16 @@ impl fmt::Display for Plan {
             "{:>10} other records of them, which their columns exclude",
             self.rows_excluded
         )?;
-        write!(f, "{:>10} pieces of live channels, of the channels and processes wanted", self.live)
+        writeln!(
+            f,
+            "{:>10} pieces of live channels, of the channels and processes wanted",
+            self.live
+        )?;
+        write!(
+            f,
+            "{:>10} blocks and pieces waited in a temporary file of at most {} bytes; in memory at most {}",
+            self.shelved, self.shelf_bytes, self.held_bytes
+        )
     }
 }
 
@@ -104,6 +124,7 @@ impl Plan {
         if self.archives_at_once < other.archives_at_once {
             self.archives_at_once = other.archives_at_once;
         }
+        self.archives_again += other.archives_again;
         self.archives_not_needed += other.archives_not_needed;
         self.blocks += other.blocks;
         self.rows = self.rows.saturating_add(other.rows);
@@ -118,6 +139,13 @@ impl Plan {
         self.rows_decoded += other.rows_decoded;
         self.rows_excluded += other.rows_excluded;
         self.live += other.live;
+        self.shelved += other.shelved;
+        if self.held_bytes < other.held_bytes {
+            self.held_bytes = other.held_bytes;
+        }
+        if self.shelf_bytes < other.shelf_bytes {
+            self.shelf_bytes = other.shelf_bytes;
+        }
     }
 
     /// Counts what became of a piece.

@@ -79,9 +79,7 @@ pub(crate) fn tally<W: Work>(piece: &Piece, filter: &Filter, work: &mut W) -> Op
         Err(error) => return Some(Err(unreadable(&archive.name.file, block, &error))),
     };
     let mut sources = facts.sources.iter();
-    let tells = sources.all(|source| filter.may_match_source(&source.channel, source.pid))
-        && !messages_say_levels(archive, block, filter);
-    if !tells {
+    if !sources.all(|source| filter.may_match_source(&source.channel, source.pid)) {
         return None;
     }
     let of_class = |group: &Group| {
@@ -98,6 +96,9 @@ pub(crate) fn tally<W: Work>(piece: &Piece, filter: &Filter, work: &mut W) -> Op
         Ok(body) => body,
         Err(error) => return Some(Err(unreadable(&archive.name.file, block, &error))),
     };
+    if messages_say_levels(archive, block, filter) && columns_say_levels(&body) {
+        return None;
+    }
     let taken = columns::census(&body, |groups| {
         // Parts of larger records, and events that bring their callsites, must be looked at.
         parts = groups.iter().any(|group| {
@@ -125,6 +126,24 @@ fn messages_say_levels(archive: &Archive, block: &BlockEntry, filter: &Filter) -
     // Where it cannot be read, whoever reads the rows says so.
     let Ok(text) = read_filter(&archive.bytes, block) else { return true };
     level::ENDS.iter().any(|end| text.can_contain(end))
+}
+
+/// The same by its columns: a small block's filter is small, and often lets pass what is not there.
+fn columns_say_levels(body: &[u8]) -> bool {
+    let class = |kind: Kind, site: Option<&Callsite>| site.is_none() && !is_span(kind);
+    level::ENDS.iter().any(|end| {
+        let wanted = Wanted {
+            needles: &[end],
+            class: &class,
+            time: &|_| true,
+            any_time: true,
+            condition: None,
+            // Where they are constant text, nothing else is decoded.
+            count: Counted::All,
+        };
+        // Damage is said by whoever reads the rows.
+        !matches!(columns::select(body, &wanted), Ok(None))
+    })
 }
 
 fn select(

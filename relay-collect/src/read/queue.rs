@@ -14,8 +14,8 @@ pub(crate) struct Queue<'a> {
     turn: Turn,
     due: BinaryHeap<Due<'a>>,
     later: Later<'a>,
-    /// Archives that were opened.
-    open: Vec<Weak<Archive>>,
+    /// Archives that were opened, and how many of their blocks are known.
+    open: Vec<(Weak<Archive>, usize)>,
     /// What became of blocks.
     pub(crate) plan: Plan,
     /// Of archives that were opened, what is damaged.
@@ -28,7 +28,12 @@ pub(crate) struct Later<'a> {
     pub(crate) filter: &'a Filter,
     pub(crate) voids: &'a Voids,
     pub(crate) dir: &'a Path,
+    /// About so many blocks of these archives are known at a time, and [`FEWEST`] more of each archive.
+    pub(crate) known: usize,
 }
+
+/// So many blocks of an archive are known at least when it is open.
+const FEWEST: usize = 8;
 
 #[derive(Debug)]
 struct Due<'a> {
@@ -40,6 +45,16 @@ struct Due<'a> {
 enum What<'a> {
     Piece(Box<Piece>),
     Archive(&'a Closed),
+    Rest(Rest<'a>),
+}
+
+/// Blocks of an archive that is opened again for them: what is known of all blocks of thousands of archives
+/// would be too much.
+#[derive(Debug)]
+struct Rest<'a> {
+    closed: &'a Closed,
+    /// Their places in it, the next last.
+    blocks: Vec<u32>,
 }
 
 impl PartialEq for Due<'_> {
@@ -103,6 +118,7 @@ impl<'a> Queue<'a> {
             What::Piece(_) => 1,
             // What is said of it may be wrong; somebody is to read it.
             What::Archive(closed) => usize::try_from(closed.blocks).unwrap_or(usize::MAX).max(1),
+            What::Rest(ref rest) => rest.blocks.len(),
         };
         self.due.iter().fold(0, |sum: usize, due| sum.saturating_add(of(due)).min(most))
     }
@@ -116,13 +132,17 @@ impl<'a> Queue<'a> {
                 self.open(closed);
                 Step::Opened
             }
+            Some(Due { what: What::Rest(rest), .. }) => {
+                self.open_again(rest);
+                Step::Opened
+            }
         }
     }
 
-    fn open(&mut self, closed: &Closed) {
-        let Later { filter, voids, dir } = self.later;
+    fn open(&mut self, closed: &'a Closed) {
+        let Later { filter, voids, dir, .. } = self.later;
         self.plan.archives_opened += 1;
-        let mut archive = match closed.open(voids) {
+        let archive = match closed.open(voids) {
             Ok(Some(archive)) => archive,
             Ok(None) => return,
             Err(error) => {
@@ -143,18 +163,56 @@ impl<'a> Queue<'a> {
             ));
         }
         let admitted = plan::admitted(&archive, filter, &mut self.plan);
+        let mut blocks: Vec<u32> =
+            admitted.iter().filter_map(|at| u32::try_from(*at).ok()).collect();
+        blocks.sort_by_key(|at| self.key_of(closed, &archive, *at));
+        self.push(archive, Rest { closed, blocks });
+    }
+
+    fn open_again(&mut self, rest: Rest<'a>) {
+        self.plan.archives_again += 1;
+        let why = match rest.closed.open(self.later.voids) {
+            Ok(Some(archive)) => return self.push(archive, rest),
+            Ok(None) => "it is empty now".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let (path, left) = (self.later.dir.join(&rest.closed.name.file), rest.blocks.len());
+        self.problems.push(format!("{}: {why}; {left} blocks were left", path.display()));
+    }
+
+    /// By which a block of an archive is in the queue.
+    fn key_of(&self, closed: &Closed, archive: &Archive, at: u32) -> Option<Key> {
+        let facts = &archive.directory.blocks.get(at as usize)?.header.facts;
+        let times = (facts.min_order_ns, facts.max_order_ns);
+        Some(self.turn.first_of(times, plan::number(closed.place, at as usize)))
+    }
+
+    /// Queues blocks of an archive that was opened; where that would be too many, the next of them.
+    fn push(&mut self, mut archive: Archive, mut rest: Rest<'a>) {
+        let closed = rest.closed;
+        self.open.retain(|(archive, _)| archive.strong_count() > 0);
+        let known: usize = self.open.iter().map(|(_, blocks)| blocks).sum();
+        // A part of what is left, so that it never is nothing.
+        let share = self.later.known.saturating_sub(known) / 8;
+        let mut blocks = rest.blocks.split_off(rest.blocks.len().saturating_sub(share.max(FEWEST)));
+        if let Some(next) = rest.blocks.last()
+            && let Some(key) = self.key_of(closed, &archive, *next)
+        {
+            self.due.push(Due { key, what: What::Rest(rest) });
+        }
+        blocks.sort_unstable();
+        let blocks: Vec<usize> = blocks.into_iter().map(|at| at as usize).collect();
         // Nobody asks for the others any more.
-        archive.keep(&admitted);
+        archive.keep(&blocks);
         let archive = Arc::new(archive);
-        for (at, number) in (0..).zip(admitted) {
+        self.open.push((Arc::downgrade(&archive), blocks.len()));
+        for (at, number) in (0..).zip(blocks) {
             let Some(piece) = Piece::of(&archive, at, plan::number(closed.place, number)) else {
                 continue;
             };
             let key = self.turn.first_key(&piece);
             self.due.push(Due { key, what: What::Piece(Box::new(piece)) });
         }
-        self.open.push(Arc::downgrade(&archive));
-        self.open.retain(|archive| archive.strong_count() > 0);
         self.plan.archives_at_once = self.plan.archives_at_once.max(self.open.len() as u64);
     }
 

@@ -15,6 +15,7 @@ use super::merge::{Direct, From, Merge, Piece, Turn};
 use super::plan::{self, Plan};
 use super::queue::{Later, Queue};
 use super::rescue::Rescue;
+use super::shelves::Shelves;
 use super::split::split;
 use super::store::{self, Archive, Archives, Closed, Depth, Store, Voids, When};
 use super::work::Work;
@@ -52,6 +53,7 @@ pub struct Snapshot {
     alive: HashSet<ChannelId>,
     /// How many threads read blocks.
     threads: usize,
+    shelves: Shelves,
     /// What is damaged, a sentence each: records are missing from what is shown.
     pub problems: Vec<String>,
     /// What else is to be said, a sentence each.
@@ -133,6 +135,7 @@ impl Snapshot {
             joiner: Joiner::default(),
             alive: HashSet::new(),
             threads: store.most_threads(),
+            shelves: store.shelves(),
             problems,
             notes,
             plan,
@@ -202,20 +205,28 @@ impl Snapshot {
         let (live, backlog) = (std::mem::take(&mut self.live), std::mem::take(&mut self.backlog));
         let wanted = filter.clone();
         let pieces = self.pieces(live, backlog, filter);
-        let later = Later { filter: &wanted, voids: &self.voids, dir: &self.dir };
+        let known = self.shelves.blocks();
+        let later = Later { filter: &wanted, voids: &self.voids, dir: &self.dir, known };
         let turn = Turn::by_time(reverse);
         let mut queue = Queue::new(pieces, &self.closed, later, turn);
         let mut feed = Direct { queue: &mut queue, filter: wanted.clone() };
-        let mut merge = Merge::new(&mut feed, turn);
+        let mut merge = Merge::new(&mut feed, turn, &self.shelves);
         self.joiner = Joiner::new(reverse);
         let (alive, notes, joiner) = (&self.alive, &mut self.notes, &mut self.joiner);
         drain(&mut merge, joiner, filter, alive, notes, sink);
         let problems = std::mem::take(&mut merge.problems);
         drop(merge);
         self.problems.extend(problems);
-        let (plan, problems) = queue.finish();
+        let finished = queue.finish();
+        self.finish(finished);
+    }
+
+    /// Takes what is known once all is read.
+    fn finish(&mut self, (plan, problems): (Plan, Vec<String>)) {
         self.problems.extend(problems);
         self.plan.add(&plan);
+        self.shelves.count(&mut self.plan);
+        self.notes.extend(self.shelves.note());
     }
 
     /// The earliest and the latest time, in UTC nanoseconds, that what `filter` means may have, as far
@@ -266,13 +277,14 @@ impl Snapshot {
         self.see_live_fields(filter);
         let (live, backlog) = (std::mem::take(&mut self.live), std::mem::take(&mut self.backlog));
         let pieces = self.pieces(live, backlog, filter);
-        let later = Later { filter, voids: &self.voids, dir: &self.dir };
+        let known = self.shelves.blocks();
+        let later = Later { filter, voids: &self.voids, dir: &self.dir, known };
         let turn = if W::IN_ORDER { Turn::by_time(reverse) } else { Turn::Pieces };
         let queue = Queue::new(pieces, &self.closed, later, turn);
         let threads = queue.at_most(self.threads);
         let mut works: Vec<W> = (0..=threads).map(|_| make()).collect();
         let Some((own, others)) = works.split_first_mut() else { return works };
-        let pool = Ahead::new(queue, threads);
+        let pool = Ahead::new(queue, threads, turn, &self.shelves);
         let (alive, notes) = (&self.alive, &mut self.notes);
         let problems = std::thread::scope(|scope| {
             // Also where a thread cannot be had: the others end, and this panics.
@@ -282,7 +294,7 @@ impl Snapshot {
                 scope.spawn(move || pool.run(filter, work));
             }
             let mut feed = &pool;
-            let mut merge = Merge::new(&mut feed, turn);
+            let mut merge = Merge::new(&mut feed, turn, &self.shelves);
             let mut filter = filter.clone();
             let mut sink = WorkSink::new(own, out);
             drain_lines(
@@ -296,9 +308,8 @@ impl Snapshot {
             std::mem::take(&mut merge.problems)
         });
         self.problems.extend(problems);
-        let (plan, problems) = pool.finish();
-        self.problems.extend(problems);
-        self.plan.add(&plan);
+        let finished = pool.finish();
+        self.finish(finished);
         works
     }
 

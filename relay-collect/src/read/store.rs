@@ -1,6 +1,7 @@
 //! A directory of archives and live channels, opened while others move things in it.
 
 use super::files::{ArchiveFd, ArchiveName, stem};
+use super::shelves::{self, Shelves};
 use crate::catalogue;
 use relay_fmt::archive::{
     self, BlockEntry, Damage, DamageKind, Directory, Entry, Opened, ReadAt, ScanOptions, Summary,
@@ -21,6 +22,8 @@ pub struct Store {
     uid: Option<u32>,
     copied_at_once: u64,
     threads: Option<usize>,
+    held: usize,
+    temporary: Option<PathBuf>,
 }
 
 /// What waits in live channels is copied out at once up to so many bytes; more is read in pieces.
@@ -161,6 +164,8 @@ impl Store {
             uid: None,
             copied_at_once: COPIED_AT_ONCE,
             threads: None,
+            held: shelves::HELD,
+            temporary: None,
         })
     }
 
@@ -202,6 +207,27 @@ impl Store {
     pub const fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
+    }
+
+    /// Holds about so many bytes of decoded rows in memory, and half as many again, while they wait for the
+    /// turn of others that overlap with them in time; more are put into a temporary file. Knows a quarter as
+    /// many bytes about blocks that are not due yet. Default: 64 MiB.
+    #[must_use]
+    pub const fn hold_at_most(mut self, bytes: usize) -> Self {
+        self.held = bytes;
+        self
+    }
+
+    /// Puts that file into this directory. It has no name there. Default: what `TMPDIR` says; `/var/tmp`, or
+    /// where that cannot be, `/tmp`.
+    #[must_use]
+    pub fn temporary_in(mut self, dir: &Path) -> Self {
+        self.temporary = Some(dir.to_owned());
+        self
+    }
+
+    pub(crate) fn shelves(&self) -> Shelves {
+        Shelves::new(self.held, self.temporary.as_deref())
     }
 
     pub(crate) fn most_threads(&self) -> usize {
