@@ -31,6 +31,7 @@ fn a_file_is_what_standard_output_is_and_appears_when_it_is_whole() {
     let out = tempfile::tempdir().unwrap();
     let expected = dir.run(&["cat", "--format", "raw"]).stdout;
     assert_eq!(expected.iter().filter(|b| **b == b'\n').count(), 300);
+    assert!(dir.run(&["cat", "--format", "raw", "-o", "-"]).stdout == expected);
     for (name, packed) in [("all.txt", false), ("all.txt.zst", true)] {
         let path = out.path().join(name);
         let arguments = ["cat", "--format", "raw", "-o", path.to_str().unwrap()];

@@ -5,9 +5,11 @@
 mod common;
 
 use common::{Dir, said};
-use relay_collect::read::ArchiveName;
+use relay_collect::query::Filter;
+use relay_collect::read::{ArchiveName, Follow, Store};
 use relay_collect::{Collector, Control, Options};
 use relay_log::channel::{Config, RawChannel};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// One archive of a channel, whose program has ended.
@@ -187,4 +189,19 @@ fn channels_that_are_not_there_are_said() {
     let output = empty.run(&["cat", "--channel", "app"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("no channel yet"), "{}", said(&output));
+}
+
+#[test]
+fn who_follows_says_once_that_an_open_archive_cannot_be_read() {
+    let dir = Dir(tempfile::tempdir().unwrap());
+    session(&Options::new(dir.path()), "app", "hello");
+    let file = dir.path().join("archive/other-20261124T130000Z-0.relay.zst.part");
+    let store = Store::open(dir.path(), None).unwrap();
+    let (first, mut follow) = Follow::start(&store).unwrap();
+    follow.resume(first);
+    for len in [200, 200, 300, 300] {
+        std::fs::write(&file, vec![7; len]).unwrap();
+        follow.poll(&mut Filter::new(), &mut |_| ControlFlow::Continue(())).unwrap();
+    }
+    assert_eq!(follow.problems.len(), 1, "{:?}", follow.problems);
 }

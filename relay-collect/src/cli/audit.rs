@@ -11,8 +11,8 @@ use std::process::ExitCode;
 #[command(
     after_help = "Exit codes: 0 nothing lost; 1 lost, with the list; 2 it is no directory of\n\
         logs; 3 it cannot tell, with why: archives are missing that retention did not\n\
-        delete, for example, or nothing was ever recorded. It counts records as programs\n\
-        wrote them: one larger than a sub-buffer is several, where `cat --count` says one."
+        delete, for example, or nothing was ever recorded. A record that is\n\
+        larger than a sub-buffer counts as several, where `cat --count` says one."
 )]
 pub(crate) struct AuditArgs {
     #[command(flatten)]

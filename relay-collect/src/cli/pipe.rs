@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Args)]
 #[command(
     after_help = "SIGTERM and SIGINT end it behind what was written until then, also behind a line\n\
-        without its end. While its channel is full it waits for the collector even then; a\n\
-        second signal ends it at once, and what it had read and not written is not there."
+        without its end. While its channel is full it waits for the collector even\n\
+        then. A second signal ends it at once: what it has read and not written is lost."
 )]
 pub(crate) struct PipeArgs {
     #[command(flatten)]

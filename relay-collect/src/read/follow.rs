@@ -75,6 +75,8 @@ pub struct Follow {
     archives: HashMap<String, Followed>,
     /// Archives that are sealed and read.
     done: HashSet<String>,
+    /// Open archives that could not be read, with their lengths then: that is said once.
+    unreadable: HashMap<String, u64>,
     shown: Shown,
     joiner: Joiner,
     shelves: Shelves,
@@ -127,6 +129,7 @@ impl Follow {
             refused: HashSet::new(),
             archives: HashMap::new(),
             done,
+            unreadable: HashMap::new(),
             shown,
             joiner: Joiner::new(false),
             shelves: store.shelves(),
@@ -238,7 +241,8 @@ impl Follow {
                 }
             };
             let (sealed, len) = (name.sealed, bytes.len()?);
-            if !sealed && self.archives.get(&stem).is_some_and(|known| known.len == len) {
+            let known = self.archives.get(&stem).map(|known| known.len);
+            if !sealed && (known == Some(len) || self.unreadable.get(&stem) == Some(&len)) {
                 continue;
             }
             match archive(name, bytes, Depth::Quick) {
@@ -249,13 +253,18 @@ impl Follow {
                     }
                 }
                 Ok(None) => {}
-                Err((name, error)) => self.problems.push(format!("{}: {error}", name.file)),
+                Err((name, error)) => {
+                    if self.unreadable.insert(stem.clone(), len).is_none() {
+                        self.problems.push(format!("{}: {error}", name.file));
+                    }
+                }
             }
             if sealed {
                 self.done.insert(stem);
             }
         }
         self.done.retain(|stem| listed.contains(stem));
+        self.unreadable.retain(|stem, _| listed.contains(stem));
         Ok(went)
     }
 
