@@ -76,17 +76,31 @@ fn a_stopped_producer_holds_up_nobody() {
     judged("SIGSTOP of a producer that holds sub-buffers", outcome, &all.said());
 }
 
+/// Waits until a process has a file open: what it holds outlives its name.
+fn until_open(process: &std::process::Child, file: &std::path::Path) {
+    let descriptors = format!("/proc/{}/fd", process.id());
+    let is_open = || {
+        let all = std::fs::read_dir(&descriptors).unwrap().flatten();
+        all.map(|fd| std::fs::read_link(fd.path())).any(|of| of.is_ok_and(|of| of == file))
+    };
+    while !is_open() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn files_and_directories_are_deleted_under_load() {
     for what in ["the live file", "the live directory"] {
         let dir = scratch();
         let mut all = theatre(dir.path());
-        all.collect(SMALL);
+        let collector = all.collect(SMALL);
         let producer = all.produce("threads=2 count=60000 max=65536");
         std::thread::sleep(Duration::from_millis(60));
         let live = dir.path().join("live");
+        let file = live.join(all.producers[producer].channel()).canonicalize().unwrap();
+        until_open(&all.collectors[collector], &file);
         if what == "the live file" {
-            std::fs::remove_file(live.join(all.producers[producer].channel())).unwrap();
+            std::fs::remove_file(file).unwrap();
         } else {
             std::fs::remove_dir_all(&live).unwrap();
         }
